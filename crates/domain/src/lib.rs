@@ -1,1 +1,46 @@
-//! domain
+//! The names and values that every part of Tollgate shares.
+//!
+//! Typed ids, exact money, token usage in disjoint buckets, roles and permissions, limits and
+//! budgets, usage events and the kinds of error. It must not know I/O, clocks, async, HTTP or SQL:
+//! time and ids come in as arguments.
+//!
+//! # Embedding
+//!
+//! What a call costs, exactly, from what the provider reported:
+//!
+//! ```
+//! use tollgate_domain::{ModelPrice, Money, Price, Usage};
+//!
+//! let price = ModelPrice {
+//!     input: Price::from_usd_per_million("0.15")?,
+//!     output: Price::from_usd_per_million("0.60")?,
+//!     ..ModelPrice::FREE
+//! };
+//! let usage = Usage { input: 1_000, output: 200, ..Usage::default() };
+//! assert_eq!(price.cost(&usage)?, Money::from_usd("0.00027")?);
+//! # Ok::<(), tollgate_domain::MoneyError>(())
+//! ```
+
+mod budget;
+mod error_kind;
+mod event;
+mod ids;
+mod key;
+mod money;
+mod organization;
+mod permission;
+mod price;
+mod time;
+mod usage;
+
+pub use self::budget::{BudgetDuration, BudgetDurationError, BudgetPolicy, BudgetScope, Charge};
+pub use self::error_kind::ErrorKind;
+pub use self::event::{Provenance, Surface, TerminalState, UnknownName, UsageEvent};
+pub use self::ids::{AttemptId, IdError, KeyId, OrgId, RequestId};
+pub use self::key::{ApiKey, Limits, MAC_BYTES};
+pub use self::money::{Money, MoneyError};
+pub use self::organization::Organization;
+pub use self::permission::{Permission, Role};
+pub use self::price::{ModelPrice, Price};
+pub use self::time::Timestamp;
+pub use self::usage::Usage;

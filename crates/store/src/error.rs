@@ -1,0 +1,39 @@
+//! What can go wrong with a store.
+
+use tollgate_domain::ErrorKind;
+
+/// Why a store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A unique value is taken, for example an id or a name.
+    #[error("{what} already exists")]
+    Conflict {
+        /// What is taken.
+        what: &'static str,
+    },
+    /// Something that is referred to does not exist.
+    #[error("{what} does not exist")]
+    Missing {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The backend cannot be reached or is too busy: repeat later.
+    #[error("the store is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The backend failed. The source says how; it never leaves the process.
+    #[error("the store failed")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Returns what the caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Missing { .. } => ErrorKind::NotFound,
+            Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Backend(_) => ErrorKind::Internal,
+        }
+    }
+}

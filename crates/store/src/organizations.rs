@@ -1,0 +1,33 @@
+//! Organizations.
+
+use tollgate_domain::{OrgId, Organization};
+
+use crate::error::StoreError;
+
+/// Keeps organizations.
+pub trait OrganizationStore: Send + Sync {
+    /// Adds an organization.
+    ///
+    /// # Errors
+    /// `Conflict` when the id or the name is taken.
+    fn add_organization(&self, organization: &Organization) -> Result<(), StoreError>;
+
+    /// Returns the organization with this id.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn find_organization(&self, id: OrgId) -> Result<Option<Organization>, StoreError>;
+
+    /// Returns the organization with this name.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn find_organization_by_name(&self, name: &str) -> Result<Option<Organization>, StoreError>;
+
+    /// Replaces the name, limits, budget and blocked state of an organization, and advances
+    /// [`ApiKeyStore::auth_epoch`](crate::ApiKeyStore::auth_epoch).
+    ///
+    /// # Errors
+    /// `Missing` when there is none with this id; `Conflict` when the name is taken.
+    fn update_organization(&self, organization: &Organization) -> Result<(), StoreError>;
+}
