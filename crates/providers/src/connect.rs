@@ -1,0 +1,172 @@
+//! Where a provider is, and how a connection to it is made.
+
+use std::io;
+use std::sync::Arc;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
+
+use crate::pool::Sender;
+
+/// Why a base URL or a credential cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct OriginError {
+    reason: &'static str,
+}
+
+impl OriginError {
+    pub(crate) const fn new(reason: &'static str) -> Self {
+        Self { reason }
+    }
+}
+
+/// Scheme, host and port.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    is_tls: bool,
+    authority: Authority,
+}
+
+impl Origin {
+    /// Splits a base URL into its origin and its path, which has no slash at its end.
+    pub(crate) fn parse(base_url: &str) -> Result<(Self, String), OriginError> {
+        let uri: Uri = base_url
+            .parse()
+            .map_err(|_| OriginError::new("the base URL is not a URL"))?;
+        let is_tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => {
+                return Err(OriginError::new(
+                    "the base URL must begin with https:// or http://",
+                ));
+            }
+        };
+        let authority = uri
+            .authority()
+            .cloned()
+            .ok_or(OriginError::new("the base URL has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(OriginError::new(
+                "the base URL must not hold a user name or a password",
+            ));
+        }
+        if uri.query().is_some() {
+            return Err(OriginError::new("the base URL must not have a query"));
+        }
+        let path = uri.path().trim_end_matches('/').to_owned();
+        Ok((Self { is_tls, authority }, path))
+    }
+
+    pub(crate) fn host_header(&self) -> Result<HeaderValue, OriginError> {
+        HeaderValue::from_str(self.authority.as_str())
+            .map_err(|_| OriginError::new("the host of the base URL is not valid"))
+    }
+
+    fn port(&self) -> u16 {
+        self.authority
+            .port_u16()
+            .unwrap_or(if self.is_tls { 443 } else { 80 })
+    }
+}
+
+/// Makes connections to one origin.
+pub(crate) struct Connector {
+    origin: Origin,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Connector").field(&self.origin).finish()
+    }
+}
+
+impl Connector {
+    pub(crate) fn new(origin: Origin) -> Result<Self, OriginError> {
+        let tls = if origin.is_tls {
+            let host = origin.authority.host().trim_matches(['[', ']']).to_owned();
+            let name = ServerName::try_from(host)
+                .map_err(|_| OriginError::new("the host of the base URL is not valid"))?;
+            Some((TlsConnector::from(tls_config()?), name))
+        } else {
+            None
+        };
+        Ok(Self { origin, tls })
+    }
+
+    /// Connects, and leaves the connection's own task with `tasks`.
+    pub(crate) async fn connect(&self, tasks: &TaskTracker) -> io::Result<Sender> {
+        let host = self.origin.authority.host().trim_matches(['[', ']']);
+        let tcp = TcpStream::connect((host, self.origin.port())).await?;
+        tcp.set_nodelay(true)?;
+        match &self.tls {
+            Some((connector, name)) => {
+                drive(connector.connect(name.clone(), tcp).await?, tasks).await
+            }
+            None => drive(tcp, tasks).await,
+        }
+    }
+}
+
+async fn drive<T>(io: T, tasks: &TaskTracker) -> io::Result<Sender>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(io))
+        .await
+        .map_err(io::Error::other)?;
+    // What goes wrong on the connection reaches whoever waits for an answer on it.
+    tasks.spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+fn tls_config() -> Result<Arc<ClientConfig>, OriginError> {
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| OriginError::new("TLS cannot be set up"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_split_into_origin_and_path() {
+        let (origin, path) = Origin::parse("https://api.openai.com/v1/").unwrap();
+        assert_eq!((origin.port(), path.as_str()), (443, "/v1"));
+        let (origin, path) = Origin::parse("http://127.0.0.1:9100").unwrap();
+        assert_eq!((origin.port(), path.as_str()), (9100, ""));
+    }
+
+    #[test]
+    fn what_is_not_a_plain_base_url_is_refused() {
+        for url in [
+            "",
+            "/v1",
+            "ftp://a/",
+            "https://",
+            "https://u:p@a/v1",
+            "https://a/v1?k=v",
+        ] {
+            assert!(Origin::parse(url).is_err(), "{url}");
+        }
+    }
+}
