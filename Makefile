@@ -1,0 +1,68 @@
+# Everything that is done with this repository by machine; CI runs these targets and no others.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test test-unit test-doc check check-each audit golden bench fuzz doc clean-data
+
+# Pinned tools live in .tools, a Python environment of this checkout; scripts/tools fills it.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## Build, fetch the small model once, start on 127.0.0.1:8080
+	@scripts/packages build
+	@scripts/tools python
+	@[ -x $(TARGET_DIR)/release/tollgate ] || echo "Building: about 10 minutes on two cores this first time, seconds afterwards."
+	cargo build --release --locked --package tollgate
+	@python3 scripts/fetch-model
+	@exec $(TARGET_DIR)/release/tollgate quickstart $(ARGS)
+
+test: ## Run every test; installs PostgreSQL and Node.js where they are missing
+	@scripts/packages build test
+	@scripts/tools nextest node
+	cargo nextest run --workspace --locked
+	cargo test --doc --workspace --locked --quiet
+
+test-unit: ## Run the tests that need no database, no model and no SDK: seconds when warm
+	@scripts/packages build
+	@scripts/tools nextest
+	cargo nextest run --workspace --locked --profile unit
+
+check: ## Format, layers, licences, bans, unused dependencies, clippy, documentation
+	@scripts/packages build
+	@scripts/tools deny machete
+	cargo fmt --check
+	scripts/check-layers
+	cargo deny --locked check bans licenses sources
+	cargo machete
+	@scripts/check-advisories
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+check-each: ## Build and test every crate alone, with and without its features
+	@scripts/packages build test
+	scripts/check-each
+
+audit: ## Fetch the advisory database and check the dependencies against it
+	@scripts/tools deny
+	cargo deny --locked check advisories
+
+golden: ## Write the golden files anew from what the code says; review them with git diff
+	@scripts/tools nextest
+	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo nextest run --workspace --locked --profile unit
+
+bench: ## Print what the hot paths cost on this machine
+	scripts/bench
+
+fuzz: ## Fuzz every parser of bytes from outside, SECONDS each (default 60); needs cargo-fuzz
+	scripts/fuzz $(or $(SECONDS_EACH),60)
+
+doc: ## Build the crates' documentation and say where it is
+	cargo doc --workspace --no-deps --locked
+	@echo "$(CURDIR)/$(TARGET_DIR)/doc/tollgate_engine/index.html"
+
+clean-data: ## Remove what `make run` keeps under data/: database, journal, keys, settings
+	rm -rf data
