@@ -17,6 +17,12 @@ pub enum StoreError {
         /// What is missing.
         what: &'static str,
     },
+    /// It cannot be kept by any backend, now or later: repeating does not help.
+    #[error("{what} cannot be kept")]
+    Invalid {
+        /// What cannot be kept.
+        what: &'static str,
+    },
     /// The backend cannot be reached or is too busy: repeat later.
     #[error("the store is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -32,6 +38,7 @@ impl StoreError {
         match self {
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Missing { .. } => ErrorKind::NotFound,
+            Self::Invalid { .. } => ErrorKind::InvalidRequest,
             Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Backend(_) => ErrorKind::Internal,
         }

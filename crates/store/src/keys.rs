@@ -4,12 +4,16 @@ use tollgate_domain::{ApiKey, KeyId, OrgId, Timestamp};
 
 use crate::error::StoreError;
 
+/// How errors call a key.
+pub const API_KEY: &str = "an API key with this id";
+
 /// Keeps API keys: their digests, never their secrets.
 pub trait ApiKeyStore: Send + Sync {
     /// Adds a key and advances the epoch.
     ///
     /// # Errors
-    /// `Conflict` when the id or the public id is taken; `Missing` when the organization is.
+    /// `Conflict` when the id or the public id is taken; `Missing` when the organization does not
+    /// exist; `Invalid` when a text in it cannot be kept.
     fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
 
     /// Returns the key with this public id, revoked or not. The only look-up that is not limited
@@ -25,7 +29,8 @@ pub trait ApiKeyStore: Send + Sync {
     /// When the backend fails.
     fn find_api_key(&self, org: OrgId, id: KeyId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// Returns up to `limit` of this organization's keys, oldest first, after the one given.
+    /// Returns up to `limit` of this organization's keys after the one given, in the order of their
+    /// ids: oldest first, as ids are time-ordered.
     ///
     /// # Errors
     /// When the backend fails.

@@ -15,16 +15,16 @@ pub enum UsageGroup {
     Day,
 }
 
-/// Which usage of one organization is summed, and how.
+/// Which usage of one organization is summed, and how. Days are whole days in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageQuery {
     /// Whose usage.
     pub org: OrgId,
     /// By what it is summed.
     pub group_by: UsageGroup,
-    /// From this day on.
+    /// From the day of this time on.
     pub from: Option<Timestamp>,
-    /// Before this day.
+    /// Before the day of this time.
     pub until: Option<Timestamp>,
     /// Groups after this one, in the order of their names.
     pub after: Option<String>,
@@ -65,13 +65,14 @@ pub struct Mismatch {
 pub struct BooksReport {
     /// How many events there are.
     pub events: u64,
-    /// What they cost together.
+    /// What they cost together, held at the ends of the range.
     pub cost: Money,
     /// How many roll-up rows were compared with them.
     pub rollups: u64,
     /// How many budget rows were compared with them.
     pub budgets: u64,
-    /// Where they differ; empty when the books balance.
+    /// Where they differ, up to [`MISMATCHES_MAX`](crate::MISMATCHES_MAX); empty when the books
+    /// balance.
     pub mismatches: Vec<Mismatch>,
 }
 
@@ -82,7 +83,8 @@ pub trait UsageStore: Send + Sync {
     /// there already changes nothing. Returns how many were new.
     ///
     /// # Errors
-    /// When the backend fails; then nothing was booked.
+    /// When the backend fails; then nothing was booked. `Invalid` when an event cannot be kept
+    /// ([`check_usage_event`](crate::check_usage_event) says which) or a sum would leave its range.
     fn record_usage(&self, events: &[UsageEvent]) -> Result<usize, StoreError>;
 
     /// Returns sums over one organization's usage, ordered by group.
