@@ -299,3 +299,85 @@ pub(crate) fn buckets(usage: &Usage) -> [u64; 7] {
         usage.audio_output,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn books(cost_nano: i128) -> Books {
+        let mut books = Books::default();
+        let id = [1; 16];
+        let key = RollupKey {
+            org_id: OrgId::from_bytes(id),
+            day: Timestamp::default(),
+            key_id: KeyId::from_bytes(id),
+            model: "m".to_owned(),
+        };
+        let sums = Sums {
+            cost_nano,
+            ..Sums::default()
+        };
+        books.rollups.insert(key, sums);
+        let budget = (
+            BudgetScope::Org(OrgId::from_bytes(id)),
+            Timestamp::default(),
+        );
+        books.budgets.insert(budget, cost_nano);
+        books
+    }
+
+    #[test]
+    fn sums_that_differ_or_are_on_one_side_only_are_named() {
+        let none = Books::default();
+        for (events, kept, differing) in [
+            (books(5), books(5), 0),
+            (books(5), books(6), 2),
+            (books(0), none.clone(), 2),
+            (none, books(0), 2),
+        ] {
+            let report = events.compare(&kept);
+            assert_eq!(report.mismatches.len(), differing, "{report:?}");
+        }
+        let report = books(5).compare(&books(6));
+        assert_eq!(report.cost, Money::from_nano(5));
+        let [rollup, budget] = &report.mismatches[..] else {
+            panic!("{report:?}");
+        };
+        let org = "org_01010101010101010101010101010101";
+        assert_eq!(
+            rollup.what,
+            format!("roll-up {org} 1970-01-01 key_01010101010101010101010101010101 m")
+        );
+        assert!(rollup.events.ends_with("cost 5 nano-dollars"));
+        assert!(rollup.kept.ends_with("cost 6 nano-dollars"));
+        assert_eq!(
+            budget.what,
+            format!("budget {org} from 1970-01-01T00:00:00Z")
+        );
+    }
+
+    #[test]
+    fn a_sum_out_of_range_changes_nothing() {
+        let mut kept = books(i128::from(i64::MAX));
+        let before = kept.clone();
+        assert!(kept.checked_add(books(1)).is_err());
+        assert_eq!(kept, before);
+        kept.checked_add(books(-1)).unwrap();
+        assert_ne!(kept, before);
+    }
+
+    #[test]
+    fn a_report_is_bounded() {
+        let mut kept = Books::default();
+        for window in 0..2_000 {
+            let scope = BudgetScope::Org(OrgId::from_bytes([1; 16]));
+            kept.budgets
+                .insert((scope, Timestamp::from_micros(window)), 1);
+        }
+        let report = Books::default().compare(&kept);
+        assert_eq!(
+            (report.budgets, report.mismatches.len()),
+            (2_000, MISMATCHES_MAX)
+        );
+    }
+}

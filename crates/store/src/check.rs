@@ -93,3 +93,35 @@ pub fn day_name(time: Timestamp) -> String {
 fn is_name(text: &str) -> bool {
     text.len() <= NAME_BYTES_MAX && !text.contains('\0')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_names_that_sort_like_the_days() {
+        let names = [
+            i64::MIN,
+            YEAR_0 - 1,
+            YEAR_0,
+            -1,
+            0,
+            YEAR_9999_END,
+            YEAR_9999_END + 1,
+        ]
+        .map(|micros| day_name(Timestamp::from_micros(micros)));
+        assert_eq!(
+            names,
+            [
+                "",
+                "",
+                "0000-01-01",
+                "1969-12-31",
+                "1970-01-01",
+                "9999-12-31",
+                "~"
+            ]
+        );
+        assert!(names.is_sorted());
+    }
+}
