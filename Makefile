@@ -57,8 +57,8 @@ golden: ## Write the golden files anew from what the code says; review them with
 bench: ## Print what the hot paths cost on this machine
 	scripts/bench
 
-fuzz: ## Fuzz every parser of bytes from outside, SECONDS each (default 60); needs cargo-fuzz
-	scripts/fuzz $(or $(SECONDS_EACH),60)
+fuzz: ## Fuzz every parser of bytes from outside, EACH seconds (default 60); needs cargo-fuzz
+	scripts/fuzz $(or $(EACH),60)
 
 doc: ## Build the crates' documentation and say where it is
 	cargo doc --workspace --no-deps --locked
