@@ -36,6 +36,7 @@ check: ## Format, layers, licences, bans, unused dependencies, clippy, documenta
 	@scripts/tools deny machete
 	cargo fmt --check
 	scripts/check-layers
+	scripts/check-docs
 	cargo deny --locked check bans licenses sources
 	cargo machete
 	@scripts/check-advisories
