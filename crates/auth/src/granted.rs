@@ -46,7 +46,7 @@ macro_rules! permission_types {
     )*};
 }
 
-permission_types! { ModelsUse KeysRead KeysManage UsageRead }
+permission_types! { ModelsUse KeysRead KeysManage UsageRead OrgRead OrgManage }
 
 /// Proof that a principal has the permission `P` within its organization. Functions that need the
 /// permission take this, and the organization from it, so that neither can be forgotten.

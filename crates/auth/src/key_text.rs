@@ -60,12 +60,11 @@ impl KeyText {
     /// # Errors
     /// `NoRandomness`.
     pub fn generate() -> Result<Self, KeyError> {
-        let random = SystemRandom::new();
         let mut text = String::with_capacity(WHOLE);
         text.push_str(PREFIX);
-        push_random(&mut text, PUBLIC_ID, &random)?;
+        push_random(&mut text, PUBLIC_ID)?;
         text.push('_');
-        push_random(&mut text, SECRET, &random)?;
+        push_random(&mut text, SECRET)?;
         let checksum = checksum_of(&text);
         text.extend(checksum.map(char::from));
         Ok(Self(SecretString::from(text)))
@@ -87,6 +86,14 @@ impl KeyText {
     }
 }
 
+/// Fills a buffer from the system's random source.
+///
+/// # Errors
+/// `NoRandomness`.
+pub fn fill_random(bytes: &mut [u8]) -> Result<(), KeyError> {
+    SystemRandom::new().fill(bytes).map_err(|_| KeyError::NoRandomness)
+}
+
 fn checksum_of(body: &str) -> [u8; CHECKSUM] {
     let mut rest = crc32c::crc32c(body.as_bytes());
     let mut digits = [b'0'; CHECKSUM];
@@ -98,7 +105,7 @@ fn checksum_of(body: &str) -> [u8; CHECKSUM] {
 }
 
 /// Appends random digits of base 62, each equally likely.
-fn push_random(text: &mut String, count: usize, random: &SystemRandom) -> Result<(), KeyError> {
+fn push_random(text: &mut String, count: usize) -> Result<(), KeyError> {
     let mut missing = count;
     while missing > 0 {
         let mut bytes = [0; 64];

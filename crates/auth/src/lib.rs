@@ -26,5 +26,5 @@ pub use self::credential::{Credential, CredentialError};
 pub use self::granted::{
     Denied, Granted, KeysManage, KeysRead, ModelsUse, PermissionType, Principal, UsageRead,
 };
-pub use self::key_text::{KeyError, KeyText};
+pub use self::key_text::{KeyError, KeyText, fill_random};
 pub use self::pepper::Pepper;

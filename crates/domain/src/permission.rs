@@ -15,6 +15,22 @@ pub enum Permission {
     KeysManage,
     /// See what the organization used and what it cost.
     UsageRead,
+    /// See the organization, its limits and its budget.
+    OrgRead,
+    /// Change the organization's name, limits and budget.
+    OrgManage,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 6] = [
+        Self::ModelsUse,
+        Self::KeysRead,
+        Self::KeysManage,
+        Self::UsageRead,
+        Self::OrgRead,
+        Self::OrgManage,
+    ];
 }
 
 /// A named set of permissions within one organization.
@@ -39,21 +55,21 @@ impl Role {
         match self {
             Self::OrgOwner => true,
             Self::Member => matches!(permission, Permission::ModelsUse),
-            Self::Viewer => matches!(permission, Permission::KeysRead | Permission::UsageRead),
+            Self::Viewer => {
+                matches!(
+                    permission,
+                    Permission::KeysRead | Permission::UsageRead | Permission::OrgRead
+                )
+            }
         }
     }
 
     /// Returns whether everything that `other` allows is allowed here too.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
-        [
-            Permission::ModelsUse,
-            Permission::KeysRead,
-            Permission::KeysManage,
-            Permission::UsageRead,
-        ]
-        .into_iter()
-        .all(|permission| self.allows(permission) || !other.allows(permission))
+        Permission::ALL
+            .into_iter()
+            .all(|permission| self.allows(permission) || !other.allows(permission))
     }
 
     /// Returns the name used in the API and the database.

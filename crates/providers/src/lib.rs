@@ -4,12 +4,14 @@
 
 mod connect;
 mod http;
+mod own_calls;
 mod pool;
 mod set;
 mod upstream;
 
 pub use self::connect::OriginError;
 pub use self::http::{HttpLimits, HttpProvider};
+pub use self::own_calls::list_models;
 pub use self::set::{Admitted, Gate, Providers};
 pub use self::upstream::{
     AnswerBody, ByteStream, CallFuture, Endpoint, Health, Phase, Upstream, UpstreamAnswer,

@@ -1,1 +1,42 @@
-//! server
+//! HTTP for Tollgate: the data plane, the admin API, health and metrics, and the life of the process.
+//!
+//! Handlers extract, make one call to the engine or the control plane, and render; the order of
+//! policies is the engine's. Embed the parts below it instead where another front end serves HTTP;
+//! this crate is for running the whole:
+//!
+//! ```no_run
+//! # fn embed(settings: tollgate_server::Settings) -> Result<(), tollgate_server::Failure> {
+//! use tollgate_server::{Options, serve};
+//!
+//! serve(settings, Options::default()) // until SIGTERM, and until what is under way is finished
+//! # }
+//! ```
+
+mod admin;
+mod assemble;
+mod body;
+mod caller;
+mod data_plane;
+mod error;
+mod hardening;
+mod health;
+mod observe;
+mod problem;
+mod respond;
+mod routes;
+mod run;
+mod secrets;
+mod settings;
+mod state;
+mod sweeper;
+mod tools;
+
+pub use self::problem::{Failure, Problem};
+pub use self::routes::{Access, BodyClass, RouteSpec, routes};
+pub use self::run::{Options, serve};
+pub use self::settings::{
+    DatabaseSettings, DialectSetting, DurabilitySetting, LedgerSettings, LogFormatSetting,
+    LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,
+    ServerSettings, Settings, TargetSettings, TelemetrySettings, UnknownPriceSetting,
+};
+pub use self::tools::{LedgerReport, check_providers, install_crypto, verify_ledger};

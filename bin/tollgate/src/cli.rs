@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An LLM gateway whose books are right.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    /// The settings file
+    #[arg(long, global = true, value_name = "FILE", env = "TOLLGATE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until SIGTERM, then finish what is under way
+    Serve(Serve),
+    /// Serve on loopback with SQLite, the local model and every provider whose key is in the
+    /// environment
+    Quickstart(Quickstart),
+    /// Make an API key and print it; set it as TOLLGATE_BOOTSTRAP_KEY for a first start
+    Keygen,
+    /// Make, list and revoke API keys of a running server
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Show what was used and what it cost, from a running server
+    Usage(Usage),
+    /// Check the books of a stopped server
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Check the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask the configured providers
+    #[command(subcommand)]
+    Providers(ProvidersCommand),
+    /// Print the completion script of a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Write one byte to this file descriptor when requests are accepted
+    #[arg(long, value_name = "N")]
+    pub(crate) ready_fd: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quickstart {
+    /// Where the database, the journal and the secrets are kept
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The GGUF file of the local model
+    #[arg(long, default_value = "models/SmolLM2-135M-Instruct.Q4_1.gguf", value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: std::net::SocketAddr,
+}
+
+/// Which server to ask, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// The server's address
+    #[arg(long, env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// The API key to use
+    #[arg(long, env = "TOLLGATE_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a key; it is shown once
+    Create(CreateKey),
+    /// List the organization's keys
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Revoke a key: it is refused from then on
+    Revoke {
+        /// The key's id, `key_…`
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateKey {
+    /// What people call it
+    pub(crate) name: String,
+    /// org_owner, member or viewer
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// A model that it may call; repeat for several, none allows all
+    #[arg(long = "model", value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// Requests per minute
+    #[arg(long)]
+    pub(crate) rpm_limit: Option<u32>,
+    /// Tokens per minute
+    #[arg(long)]
+    pub(crate) tpm_limit: Option<u32>,
+    /// Requests at once
+    #[arg(long)]
+    pub(crate) max_parallel_requests: Option<u32>,
+    /// US dollars, such as 12.50
+    #[arg(long)]
+    pub(crate) max_budget: Option<String>,
+    /// The window of the budget, such as 30d
+    #[arg(long)]
+    pub(crate) budget_duration: Option<String>,
+    /// When it expires, such as 2027-01-01T00:00:00Z
+    #[arg(long)]
+    pub(crate) expires_at: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum GroupBy {
+    Key,
+    Model,
+    Day,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Usage {
+    /// By what it is summed
+    #[arg(long, value_enum, default_value = "model")]
+    pub(crate) group_by: GroupBy,
+    /// From this day on, such as 2026-11-01
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Before this day
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Prove that every attempt has one end, and that events, roll-ups and budgets agree
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Report every problem of the settings
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProvidersCommand {
+    /// Ask each provider for its models, to see that its address and credential work
+    Check,
+}

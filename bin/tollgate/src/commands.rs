@@ -1,0 +1,140 @@
+//! What each command does: load, call, print, and the exit code.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use tollgate_auth::KeyText;
+use tollgate_server::{Failure, Options, Problem, Settings};
+
+use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand};
+use crate::{client, load, quickstart};
+
+/// The exit code of each way to fail; 0 is a server that drained.
+const FAILED: u8 = 1;
+const BAD_SETTINGS: u8 = 2;
+const NO_DATABASE: u8 = 3;
+const PORT_TAKEN: u8 = 4;
+
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Exit { code, message }) => {
+            say_error(&message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+struct Exit {
+    code: u8,
+    message: String,
+}
+
+impl From<anyhow::Error> for Exit {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: FAILED, message: format!("{error:#}") }
+    }
+}
+
+impl From<Failure> for Exit {
+    fn from(failure: Failure) -> Self {
+        let code = match failure {
+            Failure::Settings(_) => BAD_SETTINGS,
+            Failure::Database(_) => NO_DATABASE,
+            Failure::Listen { .. } => PORT_TAKEN,
+            Failure::Other(_) => FAILED,
+        };
+        Self { code, message: failure.to_string() }
+    }
+}
+
+impl From<Vec<Problem>> for Exit {
+    fn from(problems: Vec<Problem>) -> Self {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Self { code: BAD_SETTINGS, message: lines.join("\n") }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Exit> {
+    let as_json = cli.json;
+    let settings = || read_settings(cli.config.as_deref());
+    match cli.command {
+        Command::Serve(serve) => {
+            let options = Options {
+                bootstrap_key: bootstrap_key()?,
+                ready_fd: serve.ready_fd,
+                announcement: None,
+            };
+            Ok(tollgate_server::serve(settings()?, options)?)
+        }
+        Command::Quickstart(quick) => {
+            let (settings, options) = quickstart::prepare(&quick, std::env::vars())?;
+            Ok(tollgate_server::serve(settings, options)?)
+        }
+        Command::Keygen => {
+            let key = KeyText::generate().map_err(anyhow::Error::from)?;
+            say(key.expose());
+            Ok(())
+        }
+        Command::Keys(keys) => say_result(ask(client::keys(keys, as_json))),
+        Command::Usage(usage) => say_result(ask(client::usage(usage, as_json))),
+        Command::Ledger(Ledger::Verify) => {
+            let report = tollgate_server::verify_ledger(&settings()?)?;
+            say(&if as_json { report.json } else { report.text });
+            if report.balances {
+                return Ok(());
+            }
+            Err(Exit { code: FAILED, message: "the books do not balance".to_owned() })
+        }
+        Command::Config(ConfigCommand::Check) => {
+            settings()?;
+            say(if as_json { "{\"problems\":[]}" } else { "the settings are good" });
+            Ok(())
+        }
+        Command::Providers(ProvidersCommand::Check) => {
+            say_result(ask(tollgate_server::check_providers(settings()?, as_json)))
+        }
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tollgate", &mut script);
+            say(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    }
+}
+
+fn read_settings(file: Option<&Path>) -> Result<Settings, Vec<Problem>> {
+    let default = Path::new("tollgate.toml");
+    let file = file.or_else(|| default.exists().then_some(default));
+    load::settings(file, std::env::vars())
+}
+
+/// Reads `TOLLGATE_BOOTSTRAP_KEY`; one that is there but no key is an error, not ignored.
+fn bootstrap_key() -> Result<Option<KeyText>, Exit> {
+    let found = std::env::vars().find(|(name, _)| name == "TOLLGATE_BOOTSTRAP_KEY");
+    let Some((name, text)) = found.filter(|(_, text)| !text.is_empty()) else { return Ok(None) };
+    let problem = || vec![Problem::new(&name, "is not a key that `tollgate keygen` makes".to_owned())];
+    Ok(Some(KeyText::parse(&text).map_err(|_| problem())?))
+}
+
+fn ask(question: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<String> {
+    tollgate_server::install_crypto();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(question)
+}
+
+fn say_result(text: anyhow::Result<String>) -> Result<(), Exit> {
+    say(&text?);
+    Ok(())
+}
+
+fn say(text: &str) {
+    // Whoever closed the pipe does not want the rest.
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+fn say_error(text: &str) {
+    drop(writeln!(std::io::stderr(), "tollgate: {text}"));
+}

@@ -1,0 +1,25 @@
+//! Tollgate from outside: the real process, real sockets, a provider that does what a test tells it.
+//! Nothing here knows more of the gateway than its users do.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod bad_requests;
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod pass_through;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod sdk;
+#[cfg(test)]
+mod slow_clients;
+#[cfg(test)]
+mod telemetry;

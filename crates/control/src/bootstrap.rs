@@ -1,0 +1,66 @@
+//! The first start: an organization and an owner key, so that a deployment needs no hand.
+
+use tollgate_auth::KeyText;
+use tollgate_domain::{ApiKey, KeyId, Limits, OrgId, Organization, Role, Timestamp};
+use uuid::Uuid;
+
+use crate::error::ControlError;
+use crate::keys::Control;
+
+/// The name of the organization that the first start makes.
+const DEFAULT_ORGANIZATION: &str = "default";
+
+/// What a start found or made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bootstrapped {
+    /// The organization and the key were made now.
+    Created,
+    /// The database is in use already; nothing was changed.
+    InUse,
+}
+
+impl Control {
+    /// Makes organization `default` and an owner key with this text, if the database is empty.
+    ///
+    /// # Errors
+    /// A store's error.
+    pub fn bootstrap(&self, text: &KeyText, now: Timestamp) -> Result<Bootstrapped, ControlError> {
+        let found = self.store.find_organization_by_name(DEFAULT_ORGANIZATION)?;
+        let org_id = match found {
+            Some(found) if !self.store.list_api_keys(found.id, None, 1)?.is_empty() => {
+                return Ok(Bootstrapped::InUse);
+            }
+            // A start that was interrupted between the two is finished by the next.
+            Some(found) => found.id,
+            None => self.add_default_organization(now)?,
+        };
+        self.store.add_api_key(&ApiKey {
+            id: KeyId::new(Uuid::now_v7()),
+            org_id,
+            public_id: text.public_id().to_owned(),
+            mac: self.pepper.mac(text),
+            name: "bootstrap".to_owned(),
+            role: Role::OrgOwner,
+            models: Vec::new(),
+            limits: Limits::default(),
+            budget: None,
+            created_at: now,
+            expires_at: None,
+            revoked_at: None,
+        })?;
+        Ok(Bootstrapped::Created)
+    }
+
+    fn add_default_organization(&self, now: Timestamp) -> Result<OrgId, ControlError> {
+        let organization = Organization {
+            id: OrgId::new(Uuid::now_v7()),
+            name: DEFAULT_ORGANIZATION.to_owned(),
+            limits: Limits::default(),
+            budget: None,
+            blocked: false,
+            created_at: now,
+        };
+        self.store.add_organization(&organization)?;
+        Ok(organization.id)
+    }
+}

@@ -1,0 +1,330 @@
+//! Sorts what a provider answered: an answer for the client, or a failure that may be tried again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::{HeaderMap, StatusCode};
+use tollgate_domain::{ErrorKind, Provenance, TerminalState, Usage};
+use tollgate_ledger::{Outcome, Reservation};
+use tollgate_providers::{AnswerBody, ByteStream, Phase, UpstreamAnswer, UpstreamError};
+use tollgate_resilience::{BreakerPass, ParallelPermit};
+use tollgate_wire::{ErrorBody, StreamDecoder, error_body, read_answer, read_error};
+
+use crate::admission::Admission;
+use crate::catalog::{Model, Target};
+use crate::error::EngineError;
+use crate::record::micros;
+
+/// The first answer that is worth giving to the client.
+pub(crate) struct First {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: FirstBody,
+    pub(crate) provider: Arc<str>,
+    pub(crate) reservation: Reservation,
+    /// How the attempt ended, for an answer that is whole.
+    pub(crate) outcome: Outcome,
+}
+
+pub(crate) enum FirstBody {
+    Whole(Bytes),
+    Stream(Box<Started>),
+}
+
+/// A stream whose first content has arrived.
+pub(crate) struct Started {
+    pub(crate) upstream: ByteStream,
+    pub(crate) decoder: StreamDecoder,
+    /// What may be forwarded already.
+    pub(crate) ready: Bytes,
+    pub(crate) began: Instant,
+    pub(crate) deadline: Instant,
+    pub(crate) first_token_us: u64,
+    pub(crate) model: Arc<Model>,
+    pub(crate) target: usize,
+    pub(crate) bulkhead: Option<ParallelPermit>,
+}
+
+/// Why an attempt gave no answer, and what that means for the next.
+pub(crate) struct Failure {
+    pub(crate) error: EngineError,
+    pub(crate) status: Option<u16>,
+    pub(crate) retry: Retry,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Another attempt may go anywhere, also to the same target.
+    Anywhere,
+    /// The same target would say the same again.
+    Elsewhere,
+}
+
+/// An answer that is worth giving to the client.
+pub(crate) struct Opened {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: OpenedBody,
+}
+
+enum OpenedBody {
+    Whole { body: Bytes, usage: Usage, provenance: Provenance, state: TerminalState },
+    Stream { upstream: ByteStream, decoder: StreamDecoder, ready: Bytes, deadline: Instant },
+}
+
+impl Opened {
+    pub(crate) fn into_first(
+        self,
+        (model, target): (&Arc<Model>, usize),
+        bulkhead: Option<ParallelPermit>,
+        reservation: Reservation,
+        began: Instant,
+    ) -> First {
+        let latency_us = micros(began.elapsed());
+        let mut outcome = Outcome {
+            usage: Usage::default(),
+            provenance: Provenance::Missing,
+            state: TerminalState::Ok,
+            upstream_status: Some(self.status.as_u16()),
+            latency_us,
+            first_token_us: None,
+            is_final: true,
+        };
+        let body = match self.body {
+            OpenedBody::Whole { body, usage, provenance, state } => {
+                outcome = Outcome { usage, provenance, state, ..outcome };
+                FirstBody::Whole(body)
+            }
+            OpenedBody::Stream { upstream, decoder, ready, deadline } => {
+                FirstBody::Stream(Box::new(Started {
+                    upstream,
+                    decoder,
+                    ready,
+                    began,
+                    deadline,
+                    first_token_us: latency_us,
+                    model: Arc::clone(model),
+                    target,
+                    bulkhead,
+                }))
+            }
+        };
+        let provider = model.targets.get(target).map(|target| Arc::clone(&target.provider));
+        First {
+            status: self.status,
+            headers: self.headers,
+            body,
+            provider: provider.unwrap_or_else(|| Arc::from("")),
+            reservation,
+            outcome,
+        }
+    }
+}
+
+/// Sorts an answer: for the client, or a failure.
+pub(crate) async fn open(
+    answer: UpstreamAnswer,
+    admission: &Admission,
+    began: Instant,
+    total: Duration,
+) -> Result<Opened, Failure> {
+    let UpstreamAnswer { status, headers, body } = answer;
+    let body = match body {
+        AnswerBody::Whole(body) if status.is_success() => open_whole(body, admission)?,
+        AnswerBody::Whole(body) => open_refusal(status, &headers, body)?,
+        AnswerBody::Stream(upstream) => {
+            let deadline = began + total;
+            let decoder = StreamDecoder::new(admission.asked.hides_usage());
+            open_stream(upstream, decoder, deadline).await?
+        }
+    };
+    Ok(Opened { status, headers, body })
+}
+
+fn open_whole(body: Bytes, admission: &Admission) -> Result<OpenedBody, Failure> {
+    let facts = read_answer(&body).map_err(|_| Failure {
+        error: EngineError::new(
+            ErrorKind::Upstream,
+            "invalid_provider_answer",
+            "the provider's answer is not valid JSON",
+        ),
+        status: Some(200),
+        retry: Retry::Anywhere,
+        retry_after: None,
+    })?;
+    let (usage, provenance) = match facts.usage {
+        Some(usage) => (usage, Provenance::Provider),
+        None => (estimate(admission, facts.answer_bytes), Provenance::Estimated),
+    };
+    Ok(OpenedBody::Whole { body, usage, provenance, state: TerminalState::Ok })
+}
+
+/// What was probably used when the provider does not say.
+pub(crate) fn estimate(admission: &Admission, answer_bytes: u64) -> Usage {
+    Usage {
+        input: admission.asked.prompt_tokens_estimate(),
+        output: answer_bytes.div_ceil(4),
+        ..Usage::default()
+    }
+}
+
+/// A provider's 400, 404, 413 or 422 is about the client's request, and the client's to read.
+fn open_refusal(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<OpenedBody, Failure> {
+    let retry_after = retry_after(headers);
+    let failure = |kind, code, message: String, retry| Failure {
+        error: EngineError {
+            retry_after,
+            ..EngineError::new(kind, code, message)
+        },
+        status: Some(status.as_u16()),
+        retry,
+        retry_after,
+    };
+    match status.as_u16() {
+        401 | 403 => Err(failure(
+            ErrorKind::Upstream,
+            "provider_credential_refused",
+            "the provider refused the credential that it is configured with".to_owned(),
+            Retry::Elsewhere,
+        )),
+        408 => Err(failure(
+            ErrorKind::Timeout,
+            "provider_timeout",
+            "the provider did not answer in time".to_owned(),
+            Retry::Anywhere,
+        )),
+        429 => Err(failure(
+            ErrorKind::RateLimited,
+            "provider_rate_limited",
+            "the provider's own rate limit is reached".to_owned(),
+            Retry::Anywhere,
+        )),
+        400..=499 => {
+            let body = match read_error(&body) {
+                Some(_) => body,
+                None => error_body(&ErrorBody {
+                    message: "the provider refused the request and did not say why",
+                    kind: "invalid_request_error",
+                    param: None,
+                    code: Some("provider_refused"),
+                }),
+            };
+            Ok(OpenedBody::Whole {
+                body,
+                usage: Usage::default(),
+                provenance: Provenance::Missing,
+                state: TerminalState::UpstreamError,
+            })
+        }
+        other => Err(failure(
+            ErrorKind::Upstream,
+            "provider_error",
+            format!("the provider failed with status {other}"),
+            Retry::Anywhere,
+        )),
+    }
+}
+
+/// Reads a stream until there is something for the client. Until then another target can take over.
+async fn open_stream(
+    mut upstream: ByteStream,
+    mut decoder: StreamDecoder,
+    deadline: Instant,
+) -> Result<OpenedBody, Failure> {
+    let bad = |code, message| Failure {
+        error: EngineError::new(ErrorKind::Upstream, code, message),
+        status: Some(200),
+        retry: Retry::Anywhere,
+        retry_after: None,
+    };
+    let mut held = BytesMut::new();
+    loop {
+        let next = tokio::time::timeout_at(deadline.into(), upstream.next()).await;
+        let chunk = match next {
+            Err(_) => return Err(Failure::from_error(&UpstreamError::Timeout(Phase::Total))),
+            Ok(Some(Err(error))) => return Err(Failure::from_error(&error)),
+            Ok(None) => return Err(bad("provider_stream_cut", "the provider's stream ended before it began")),
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        let ready = decoder
+            .push(chunk)
+            .map_err(|_| bad("invalid_provider_answer", "the provider's stream is not valid"))?;
+        if decoder.error_seen() {
+            return Err(bad("provider_error", "the provider's stream began with an error"));
+        }
+        let is_worth_giving = decoder.has_content() || decoder.is_done();
+        if is_worth_giving && held.is_empty() {
+            return Ok(OpenedBody::Stream { upstream, decoder, ready, deadline });
+        }
+        held.extend_from_slice(&ready);
+        if is_worth_giving {
+            return Ok(OpenedBody::Stream { upstream, decoder, ready: held.freeze(), deadline });
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn from_upstream(error: &UpstreamError, target: &Target) -> Self {
+        tracing::warn!(
+            provider = &*target.provider,
+            error = error as &dyn std::error::Error,
+            "a provider gave no answer"
+        );
+        Self::from_error(error)
+    }
+
+    fn from_error(error: &UpstreamError) -> Self {
+        let (kind, code, retry_after) = match error {
+            UpstreamError::Timeout(_) => (ErrorKind::Timeout, "provider_timeout", None),
+            UpstreamError::Connect(_) => (ErrorKind::Upstream, "provider_unreachable", None),
+            UpstreamError::Broken(_) => (ErrorKind::Upstream, "provider_disconnected", None),
+            UpstreamError::TooLarge { .. } => (ErrorKind::Upstream, "provider_answer_too_large", None),
+            UpstreamError::Busy { retry_after } => {
+                (ErrorKind::Unavailable, "provider_busy", Some(*retry_after))
+            }
+            UpstreamError::NotReady { .. } => (
+                ErrorKind::Unavailable,
+                "provider_not_ready",
+                Some(Duration::from_secs(10)),
+            ),
+        };
+        let retry = match error {
+            UpstreamError::NotReady { .. } | UpstreamError::Busy { .. } => Retry::Elsewhere,
+            _ => Retry::Anywhere,
+        };
+        let message = match error {
+            // This advice is ours, not the provider's.
+            UpstreamError::NotReady { advice } => format!("the provider is not ready: {advice}"),
+            error => format!("the provider gave no answer: {error}"),
+        };
+        let error = EngineError { retry_after, ..EngineError::new(kind, code, message) };
+        Self { error, status: None, retry, retry_after }
+    }
+
+    /// Tells the breaker. A busy or limiting provider is well; a bad credential is our own fault.
+    pub(crate) fn tell(&self, pass: BreakerPass<'_>) {
+        match self.error.code {
+            "provider_rate_limited" | "provider_credential_refused" | "provider_busy"
+            | "provider_not_ready" => drop(pass),
+            _ => pass.failure(),
+        }
+    }
+}
+
+/// The time after which a provider wants to be asked again, in whole seconds or OpenAI's milliseconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(3_600);
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let millis = number("retry-after-ms").map(Duration::from_millis);
+    millis
+        .or_else(|| number("retry-after").map(Duration::from_secs))
+        .map(|wait| wait.min(LONGEST))
+}
+

@@ -1,0 +1,119 @@
+//! The OpenAI surface: extract, one call to the engine, render.
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tollgate_domain::{ErrorKind, RequestId, Surface};
+use tollgate_engine::{EngineError, Inbound, Reply, ReplyBody};
+use tollgate_wire::{model_object, models_list};
+use uuid::Uuid;
+
+use crate::body::read_json;
+use crate::caller::{Caller, credential};
+use crate::error::HttpError;
+use crate::hardening::{REQUEST_ID, id_value};
+use crate::respond::{json, respond};
+use crate::state::WorkerState;
+use crate::sweeper::{Busy, Connection};
+
+pub(crate) async fn chat_completions(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<WorkerState>,
+) -> HttpResponse {
+    serve(Surface::ChatCompletions, request, payload, state).await
+}
+
+pub(crate) async fn embeddings(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<WorkerState>,
+) -> HttpResponse {
+    serve(Surface::Embeddings, request, payload, state).await
+}
+
+async fn serve(
+    surface: Surface,
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<WorkerState>,
+) -> HttpResponse {
+    let started = Instant::now();
+    let request_id = RequestId::new(Uuid::now_v7());
+    let busy = request.conn_data::<std::sync::Arc<Connection>>().map(Busy::begin);
+    let span = state.observer().begin(&request, request_id, surface);
+    let body = match read_json(&request, payload, state.shared().inference_body).await {
+        Ok(body) => body,
+        Err(error) => {
+            state.observer().refused(span, request_id, surface, started, &error);
+            return with_id(error.respond(request.path()), request_id);
+        }
+    };
+    let inbound = Inbound {
+        request_id,
+        key: credential(request.headers()),
+        body,
+        started,
+        trace_parent: span.trace_parent(),
+        finish: Some(state.observer().finish(span)),
+    };
+    let worker = state.worker();
+    let reply = match surface {
+        Surface::ChatCompletions => worker.chat(inbound).await,
+        Surface::Embeddings => worker.embeddings(inbound).await,
+    };
+    if let (ReplyBody::Stream(_), Some(busy)) = (&reply.body, &busy) {
+        busy.streams();
+    }
+    with_id(respond(reply, started, busy), request_id)
+}
+
+fn with_id(mut response: HttpResponse, request_id: RequestId) -> HttpResponse {
+    response.headers_mut().insert(REQUEST_ID, id_value(request_id));
+    response
+}
+
+/// When the catalog's models were made: not known, and clients only need a number.
+const MODELS_CREATED: i64 = 0;
+
+pub(crate) async fn list_models(caller: Caller, state: Data<WorkerState>) -> HttpResponse {
+    if let Err(error) = may_use_models(&caller) {
+        return respond(Reply::of_error(&error), Instant::now(), None);
+    }
+    let names = state.worker().engine().catalog().names();
+    let allowed = names.iter().filter(|name| caller.0.key.may_use(name));
+    json(models_list(allowed.map(|name| (&**name, MODELS_CREATED, "tollgate"))))
+}
+
+pub(crate) async fn find_model(
+    caller: Caller,
+    name: Path<String>,
+    state: Data<WorkerState>,
+) -> HttpResponse {
+    let found = may_use_models(&caller).and_then(|()| {
+        let known = state.worker().engine().catalog().contains(&name);
+        if known && caller.0.key.may_use(&name) { Ok(()) } else { Err(no_model(&name)) }
+    });
+    match found {
+        Ok(()) => json(model_object(&name, MODELS_CREATED, "tollgate")),
+        Err(error) => respond(Reply::of_error(&error), Instant::now(), None),
+    }
+}
+
+fn may_use_models(caller: &Caller) -> Result<(), EngineError> {
+    use tollgate_auth::{Granted, ModelsUse};
+    Granted::<ModelsUse>::check(caller.principal()).map(drop).map_err(EngineError::from)
+}
+
+fn no_model(name: &str) -> EngineError {
+    let shown: String = name.chars().take(128).collect();
+    let message = format!("the model \"{shown}\" does not exist or is not allowed for this key");
+    let error = EngineError::new(ErrorKind::NotFound, "model_not_found", message);
+    EngineError { param: Some("model".to_owned()), ..error }
+}
+
+/// An error about HTTP itself, as the engine's kinds would record it.
+pub(crate) fn record_code(error: &HttpError) -> &'static str {
+    error.code
+}

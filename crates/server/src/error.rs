@@ -1,0 +1,190 @@
+//! Errors as HTTP answers. A kind of error becomes a status in one place: the engine's `status_of`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use tollgate_control::ControlError;
+use tollgate_domain::ErrorKind;
+use tollgate_engine::EngineError;
+use tollgate_validation::ValidationError;
+use tollgate_wire::{ErrorBody, error_body};
+
+/// An error that has no kind of the domain, because it is about HTTP itself.
+#[derive(Debug)]
+pub(crate) struct HttpError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: Cow<'static, str>,
+    /// Whether the connection cannot be used again, because its body was not read.
+    pub(crate) closes: bool,
+}
+
+impl HttpError {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+        closes: bool,
+    ) -> Self {
+        Self { status, code, message: message.into(), closes }
+    }
+
+    pub(crate) fn body_too_large(bytes_max: usize) -> Self {
+        let message = format!("the body is larger than {bytes_max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message, true)
+    }
+
+    pub(crate) fn body_too_slow(timeout: Duration) -> Self {
+        let message = format!("the body did not arrive within {} ms", timeout.as_millis());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message, true)
+    }
+
+    pub(crate) fn body_broken() -> Self {
+        let message = "the body ended too early or is not framed correctly";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_body", message, true)
+    }
+
+    pub(crate) fn unsupported_media_type() -> Self {
+        let message = "send one plain body as \"Content-Type: application/json\" in UTF-8";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message, true)
+    }
+
+    pub(crate) fn invalid_host() -> Self {
+        let message = "the Host header is not one that this server answers to";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_host", message, true)
+    }
+
+    pub(crate) fn head_too_large() -> Self {
+        let message = "the request line or the headers are too large";
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message, true)
+    }
+
+    pub(crate) fn not_found() -> Self {
+        let message = "there is nothing at this path";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message, false)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "this path does not take this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message, false)
+    }
+
+    /// Renders it in the shape of the API that the path belongs to.
+    pub(crate) fn respond(&self, path: &str) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if self.closes {
+            response.force_close();
+        }
+        if is_admin(path) {
+            return problem(&mut response, self.status, self.code, &self.message, &[]);
+        }
+        let body = error_body(&ErrorBody {
+            message: &self.message,
+            kind: "invalid_request_error",
+            param: None,
+            code: Some(self.code),
+        });
+        response.insert_header((CONTENT_TYPE, "application/json")).body(body)
+    }
+}
+
+/// Whether a path is the admin API's, whose errors are RFC 9457 problems.
+pub(crate) fn is_admin(path: &str) -> bool {
+    path.starts_with("/api/")
+}
+
+/// An error of the admin API.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    kind: ErrorKind,
+    code: &'static str,
+    message: String,
+    problems: Vec<tollgate_validation::Problem>,
+    retry_after: Option<Duration>,
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        Self {
+            kind: error.kind,
+            code: error.code,
+            message: error.message.into_owned(),
+            problems: Vec::new(),
+            retry_after: error.retry_after,
+        }
+    }
+}
+
+impl From<tollgate_auth::Denied> for ApiError {
+    fn from(denied: tollgate_auth::Denied) -> Self {
+        EngineError::from(denied).into()
+    }
+}
+
+impl From<ValidationError> for ApiError {
+    fn from(error: ValidationError) -> Self {
+        Self {
+            kind: error.kind(),
+            code: "invalid_request",
+            message: error.to_string(),
+            problems: error.problems,
+            retry_after: None,
+        }
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        let kind = error.kind();
+        let (code, message) = match kind {
+            ErrorKind::Internal | ErrorKind::Unavailable => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a use case failed");
+                ("service_unavailable", "this cannot be done right now; repeat it shortly".to_owned())
+            }
+            ErrorKind::NotFound => ("not_found", error.to_string()),
+            ErrorKind::Forbidden => ("permission_denied", error.to_string()),
+            ErrorKind::Conflict => ("conflict", error.to_string()),
+            _ => ("invalid_request", error.to_string()),
+        };
+        let kind = if kind == ErrorKind::Internal { ErrorKind::Unavailable } else { kind };
+        let retry_after = (kind == ErrorKind::Unavailable).then_some(Duration::from_secs(2));
+        Self { kind, code, message, problems: Vec::new(), retry_after }
+    }
+}
+
+impl ApiError {
+    pub(crate) fn respond(&self) -> HttpResponse {
+        let status = StatusCode::from_u16(tollgate_engine::status_of(self.kind))
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        if let Some(wait) = self.retry_after {
+            response.insert_header((RETRY_AFTER, wait.as_secs().max(1).to_string()));
+        }
+        problem(&mut response, status, self.code, &self.message, &self.problems)
+    }
+}
+
+fn problem(
+    response: &mut HttpResponseBuilder,
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    problems: &[tollgate_validation::Problem],
+) -> HttpResponse {
+    let errors: Vec<_> = problems
+        .iter()
+        .map(|one| serde_json::json!({"field": one.field, "code": one.code, "message": one.message}))
+        .collect();
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "detail": message,
+        "code": code,
+        "errors": errors,
+    });
+    response.insert_header((CONTENT_TYPE, "application/problem+json")).body(body.to_string())
+}

@@ -1,0 +1,98 @@
+//! Every route: what it needs, how large its body may be, and what answers it.
+
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Route};
+use tollgate_domain::Permission;
+
+use crate::error::HttpError;
+use crate::{admin, data_plane, health};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; such routes show nothing of any organization.
+    Public,
+    /// An authenticated caller with this permission.
+    Needs(Permission),
+}
+
+/// How large the body of a request may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyClass {
+    /// A body is not read.
+    None,
+    /// An admin request: 256 KiB.
+    Admin,
+    /// A prompt: the setting `server.body_bytes_max`.
+    Inference,
+}
+
+/// A route.
+#[derive(Debug)]
+pub struct RouteSpec {
+    /// The method.
+    pub method: Method,
+    /// The path; `{id}` stands for one segment.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// How large its body may be.
+    pub body: BodyClass,
+    make: fn() -> Route,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal, $access:expr, $body:ident => $handler:path;)*) => {
+        /// Returns every route that the server has.
+        #[must_use]
+        pub fn routes() -> Vec<RouteSpec> {
+            vec![$(RouteSpec {
+                method: Method::$method,
+                path: $path,
+                access: $access,
+                body: BodyClass::$body,
+                make: || web::method(Method::$method).to($handler),
+            },)*]
+        }
+    };
+}
+
+routes! {
+    POST "/v1/chat/completions", Access::Needs(Permission::ModelsUse), Inference => data_plane::chat_completions;
+    POST "/v1/embeddings", Access::Needs(Permission::ModelsUse), Inference => data_plane::embeddings;
+    GET "/v1/models", Access::Needs(Permission::ModelsUse), None => data_plane::list_models;
+    GET "/v1/models/{model:.+}", Access::Needs(Permission::ModelsUse), None => data_plane::find_model;
+    POST "/api/v1/keys", Access::Needs(Permission::KeysManage), Admin => admin::create_key;
+    GET "/api/v1/keys", Access::Needs(Permission::KeysRead), None => admin::list_keys;
+    DELETE "/api/v1/keys/{id}", Access::Needs(Permission::KeysManage), None => admin::revoke_key;
+    GET "/api/v1/organization", Access::Needs(Permission::OrgRead), None => admin::find_organization;
+    PATCH "/api/v1/organization", Access::Needs(Permission::OrgManage), Admin => admin::change_organization;
+    GET "/api/v1/usage", Access::Needs(Permission::UsageRead), None => admin::usage;
+    GET "/health/live", Access::Public, None => health::live;
+    GET "/health/ready", Access::Public, None => health::ready;
+    GET "/health", Access::Public, None => health::report;
+}
+
+/// Registers every route, with the right answer to other methods and other paths.
+pub(crate) fn register(config: &mut ServiceConfig) {
+    let mut specs = routes();
+    specs.sort_by_key(|spec| spec.path);
+    for same_path in specs.chunk_by(|one, other| one.path == other.path) {
+        let Some(path) = same_path.first().map(|spec| spec.path) else { continue };
+        let resource = same_path
+            .iter()
+            .fold(web::resource(path), |resource, spec| resource.route((spec.make)()))
+            .default_service(web::to(method_not_allowed));
+        config.service(resource);
+    }
+    config.default_service(web::to(not_found));
+}
+
+async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+    HttpError::method_not_allowed().respond(request.path())
+}
+
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    HttpError::not_found().respond(request.path())
+}

@@ -1,0 +1,280 @@
+//! The life of the process: open, listen, serve, drain.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::TaskTracker;
+use tollgate_auth::KeyText;
+use tollgate_control::Bootstrapped;
+use tollgate_engine::now;
+
+use crate::assemble::Parts;
+use crate::body::BodyLimits;
+use crate::hardening::harden;
+use crate::observe::{Observer, Telemetry};
+use crate::problem::Failure;
+use crate::routes::register;
+use crate::settings::{ServerSettings, Settings};
+use crate::state::{Shared, WorkerState};
+use crate::sweeper::Sweeper;
+use crate::tools::install_crypto;
+
+/// How often changes made elsewhere are looked for, and connections swept.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The largest body of an admin request.
+const ADMIN_BODY_BYTES_MAX: usize = 256 << 10;
+
+/// How long a stream may go unread by its client.
+const UNREAD_MAX: Duration = Duration::from_secs(60);
+
+/// How long what is settled may take to get into the database at the end.
+const DRAIN_LEDGER: Duration = Duration::from_secs(10);
+
+/// Binds a server, and returns it running with the address that it got.
+macro_rules! bind {
+    ($http:expr, $address:expr) => {{
+        let address = $address;
+        let bound = $http.bind(address).map_err(|source| Failure::Listen { address, source })?;
+        let address = bound.addrs().first().copied().unwrap_or(address);
+        Ok((bound.run(), address))
+    }};
+}
+/// What a start is given besides the settings.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The owner's key of an empty database.
+    pub bootstrap_key: Option<KeyText>,
+    /// A file descriptor that gets one byte when requests are accepted.
+    pub ready_fd: Option<u32>,
+    /// What to print when requests are accepted.
+    pub announcement: Option<String>,
+}
+
+/// Serves until SIGTERM or SIGINT, then finishes what is under way. A second signal ends at once.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn serve(settings: Settings, options: Options) -> Result<(), Failure> {
+    install_crypto();
+    let telemetry = Telemetry::start(&settings)?;
+    let parts = Arc::new(Parts::new(&settings)?);
+    let recovery = &parts.recovery;
+    tracing::info!(
+        segments = recovery.segments,
+        events = recovery.events,
+        unknown = recovery.unknown,
+        corrupt_bytes = recovery.corrupt_bytes,
+        "the journal is recovered"
+    );
+    bootstrap(&parts, options.bootstrap_key.as_ref())?;
+    let done = actix_web::rt::System::new().block_on(run(&settings, &options, &parts, &telemetry));
+    if !parts.ledger.drained(DRAIN_LEDGER) {
+        tracing::warn!("some usage waits in the journal for the next start");
+    }
+    parts.ledger.close();
+    tracing::info!("stopped");
+    telemetry.stop();
+    done
+}
+
+fn bootstrap(parts: &Parts, key: Option<&KeyText>) -> Result<(), Failure> {
+    let Some(key) = key else { return Ok(()) };
+    match parts.control.bootstrap(key, now()) {
+        Ok(Bootstrapped::Created) => {
+            tracing::info!(key.public_id = key.public_id(), "made organization default and its owner's key");
+            parts.engine.callers().refresh().map_err(|error| Failure::Database(error.into()))
+        }
+        Ok(Bootstrapped::InUse) => Ok(()),
+        Err(error) => Err(Failure::Database(error.into())),
+    }
+}
+
+async fn run(
+    settings: &Settings,
+    options: &Options,
+    parts: &Arc<Parts>,
+    telemetry: &Telemetry,
+) -> Result<(), Failure> {
+    let server = &settings.server;
+    let tasks = TaskTracker::new();
+    let shared = Arc::new(shared(settings, parts));
+    let observer = Arc::new(telemetry.observer(parts, &shared));
+    let sweeper = Sweeper::new(Duration::from_secs(server.keep_alive_s), UNREAD_MAX);
+
+    let (http, address) = http_server(server, parts, &shared, &observer, &sweeper, &tasks)?;
+    let (metrics, metrics_address) = metrics_server(server.metrics_listen, &observer)?;
+    let handles = [http.handle(), metrics.handle()];
+    let metrics = actix_web::rt::spawn(metrics);
+    let stop = Arc::new(AtomicBool::new(false));
+    let ticker = ticker(parts, &shared, &sweeper, &stop);
+    let signals = actix_web::rt::spawn(drain_on_signal(Arc::clone(&shared), handles));
+
+    tracing::info!(
+        server.address = %address,
+        metrics.address = %metrics_address,
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+    announce(options)?;
+    let served = http.await;
+    signals.abort();
+    metrics.abort();
+    stop.store(true, Ordering::Release);
+    ticker.thread().unpark();
+    tasks.close();
+    drop(tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await);
+    drop(ticker.join());
+    served.map_err(|source| Failure::Listen { address, source })
+}
+
+fn shared(settings: &Settings, parts: &Parts) -> Shared {
+    let timeout = Duration::from_millis(settings.server.body_timeout_ms);
+    let body = |bytes_max| BodyLimits { bytes_max, timeout };
+    Shared::new(
+        tollgate_control::Control::clone(&parts.control),
+        parts.ledger.clone(),
+        settings.server.allowed_hosts.clone(),
+        [body(settings.server.body_bytes_max), body(ADMIN_BODY_BYTES_MAX)],
+        settings.providers.iter().map(|provider| provider.name.clone()).collect(),
+    )
+}
+
+fn http_server(
+    server: &ServerSettings,
+    parts: &Arc<Parts>,
+    shared: &Arc<Shared>,
+    observer: &Arc<Observer>,
+    sweeper: &Arc<Sweeper>,
+    tasks: &TaskTracker,
+) -> Result<(actix_web::dev::Server, SocketAddr), Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = if server.workers == 0 { cores } else { server.workers };
+    let (parts, shared, observer) = (Arc::clone(parts), Arc::clone(shared), Arc::clone(observer));
+    let (sweeper, tasks) = (Arc::clone(sweeper), tasks.clone());
+    let http = HttpServer::new(move || {
+        let app = App::new().wrap(from_fn(harden)).configure(register);
+        match parts.worker(&tasks) {
+            Ok(worker) => app.app_data(Data::new(WorkerState::new(
+                worker,
+                Arc::clone(&shared),
+                Arc::clone(&observer),
+            ))),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a worker has no journal");
+                app
+            }
+        }
+    })
+    .workers(workers)
+    .worker_max_blocking_threads(16)
+    .max_connections(server.connections_max.div_ceil(workers))
+    .backlog(4_096)
+    // Without this, Nagle's algorithm holds the first events of a stream back for 40 ms.
+    .tcp_nodelay(true)
+    // A client that closes its side has left: its upstream call is cancelled at once.
+    .h1_allow_half_closed(false)
+    .keep_alive(Duration::from_secs(server.keep_alive_s))
+    .client_request_timeout(Duration::from_millis(server.head_timeout_ms))
+    .client_disconnect_timeout(Duration::from_secs(2))
+    .shutdown_timeout(server.drain_timeout_s)
+    .on_connect(move |io, extensions| sweeper.connected(io, extensions))
+    .disable_signals();
+    bind!(http, server.listen)
+}
+
+fn metrics_server(
+    listen: SocketAddr,
+    observer: &Arc<Observer>,
+) -> Result<(actix_web::dev::Server, SocketAddr), Failure> {
+    let observer = Arc::clone(observer);
+    let http = HttpServer::new(move || {
+        let observer = Arc::clone(&observer);
+        let render = move || {
+            let observer = Arc::clone(&observer);
+            async move {
+                actix_web::HttpResponse::Ok()
+                    .content_type("text/plain; version=0.0.4")
+                    .body(observer.render_metrics())
+            }
+        };
+        App::new().route("/metrics", web::get().to(render))
+    })
+    .workers(1)
+    .shutdown_timeout(1)
+    .disable_signals();
+    bind!(http, listen)
+}
+
+/// Looks for changes made elsewhere, and sweeps connections, each second, on a thread of its own.
+fn ticker(
+    parts: &Arc<Parts>,
+    shared: &Arc<Shared>,
+    sweeper: &Arc<Sweeper>,
+    stop: &Arc<AtomicBool>,
+) -> std::thread::JoinHandle<()> {
+    let (parts, shared) = (Arc::clone(parts), Arc::clone(shared));
+    let (sweeper, stop) = (Arc::clone(sweeper), Arc::clone(stop));
+    std::thread::spawn(move || {
+        while !stop.load(Ordering::Acquire) {
+            sweeper.sweep();
+            let asked = Instant::now();
+            let answered = parts.engine.callers().refresh();
+            if let Err(error) = &answered {
+                tracing::warn!(error = error as &dyn std::error::Error, "the database does not answer");
+            }
+            shared.note_database(answered.is_ok().then(|| asked.elapsed()));
+            parts.ledger.sweep();
+            std::thread::park_timeout(TICK);
+        }
+    })
+}
+
+/// Waits for a signal, says "not ready", lets what is under way finish; a second signal ends that.
+async fn drain_on_signal(shared: Arc<Shared>, handles: [ServerHandle; 2]) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    shared.drain();
+    let [http, metrics] = handles;
+    let graceful = http.stop(true);
+    tokio::select! {
+        () = graceful => {}
+        _ = terminate.recv() => http.stop(false).await,
+        _ = interrupt.recv() => http.stop(false).await,
+    }
+    metrics.stop(false).await;
+}
+
+fn announce(options: &Options) -> Result<(), Failure> {
+    if let Some(fd) = options.ready_fd {
+        let written = OpenOptions::new()
+            .write(true)
+            .open(format!("/dev/fd/{fd}"))
+            .and_then(|mut file| file.write_all(b"1"));
+        written.map_err(|error| {
+            Failure::Other(anyhow::anyhow!("--ready-fd {fd} cannot be written: {error}"))
+        })?;
+    }
+    if let Some(text) = &options.announcement {
+        drop(writeln!(std::io::stdout(), "{text}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Closes connections that hold a place and send nothing.
+//!
+//! The HTTP library bounds the time for the head of a connection's first request only: a client that
+//! sends one whole request and then one byte of a second could stay for ever. Here every connection is
+//! known with what it is doing since when, and one that waits too long is shut down.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::Extensions;
+use parking_lot::Mutex;
+use socket2::{SockRef, Socket};
+use tokio::net::TcpStream;
+
+const WAITING: u8 = 0;
+const HANDLING: u8 = 1;
+const STREAMING: u8 = 2;
+
+/// A connection: what it is doing, since when, and a handle to end it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    doing: AtomicU8,
+    since_ms: AtomicU64,
+    socket: Socket,
+    clock: Instant,
+}
+
+impl Connection {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn set(&self, doing: u8) {
+        self.since_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.doing.store(doing, Ordering::Release);
+    }
+
+    /// The client gets something of a stream.
+    pub(crate) fn spoke(&self) {
+        self.since_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+}
+
+/// The time from a request's whole head to the end of its answer.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Connection>);
+
+impl Busy {
+    pub(crate) fn begin(connection: &Arc<Connection>) -> Self {
+        connection.set(HANDLING);
+        Self(Arc::clone(connection))
+    }
+
+    /// The answer is a stream, of which the client must read something from time to time.
+    pub(crate) fn streams(&self) -> &Connection {
+        self.0.set(STREAMING);
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Busy {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.set(WAITING);
+    }
+}
+
+/// Every connection, and how long it may wait.
+#[derive(Debug)]
+pub(crate) struct Sweeper {
+    connections: Mutex<Vec<Weak<Connection>>>,
+    wait_max: Duration,
+    unread_max: Duration,
+    clock: Instant,
+}
+
+impl Sweeper {
+    /// Connections may wait `wait_max` for the next whole request head, and leave a stream unread
+    /// for `unread_max`.
+    pub(crate) fn new(wait_max: Duration, unread_max: Duration) -> Arc<Self> {
+        let connections = Mutex::new(Vec::new());
+        Arc::new(Self { connections, wait_max, unread_max, clock: Instant::now() })
+    }
+
+    /// Takes a new connection in; called by the server for each one.
+    pub(crate) fn connected(&self, io: &dyn Any, extensions: &mut Extensions) {
+        let Some(stream) = io.downcast_ref::<TcpStream>() else { return };
+        let Ok(socket) = SockRef::from(stream).try_clone() else { return };
+        let clock = self.clock;
+        let connection = Arc::new(Connection {
+            doing: AtomicU8::new(WAITING),
+            since_ms: AtomicU64::new(0),
+            socket,
+            clock,
+        });
+        connection.set(WAITING);
+        self.connections.lock().push(Arc::downgrade(&connection));
+        extensions.insert(connection);
+    }
+
+    /// Ends the connections that have waited too long, and forgets those that are gone. Returns how many are open.
+    pub(crate) fn sweep(&self) -> usize {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now = millis(self.clock.elapsed());
+        let mut connections = self.connections.lock();
+        connections.retain(|weak| {
+            let Some(connection) = weak.upgrade() else { return false };
+            let waited = now.saturating_sub(connection.since_ms.load(Ordering::Relaxed));
+            let is_over = match connection.doing.load(Ordering::Acquire) {
+                WAITING => waited > millis(self.wait_max),
+                STREAMING => waited > millis(self.unread_max),
+                _ => false,
+            };
+            if is_over {
+                // The other side may be gone already; then there is nothing left to end.
+                drop(connection.socket.shutdown(std::net::Shutdown::Both));
+            }
+            true
+        });
+        connections.len()
+    }
+}

@@ -1,0 +1,70 @@
+//! What the command line does without a running server.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+use tollgate_ledger::Ledger;
+use tollgate_store::Store;
+
+use crate::assemble::open_database;
+use crate::problem::Failure;
+use crate::secrets::resolve;
+use crate::settings::{DialectSetting, Settings};
+
+/// Makes one cryptography library the process's; again is harmless.
+pub fn install_crypto() {
+    // The error says that it is installed already, which is what is wanted.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+}
+
+/// Whether the books balance, in words and as JSON.
+#[derive(Debug)]
+pub struct LedgerReport {
+    /// Whether they do.
+    pub balances: bool,
+    /// In words.
+    pub text: String,
+    /// As JSON.
+    pub json: String,
+}
+
+/// Checks the books of a server that is not running.
+///
+/// # Errors
+/// When the database or the journal cannot be read.
+pub fn verify_ledger(settings: &Settings) -> Result<LedgerReport, Failure> {
+    let store: Arc<dyn Store> = open_database(settings)?;
+    let report = Ledger::verify(&*store, &settings.ledger.journal_dir)
+        .map_err(|error| Failure::Other(error.into()))?;
+    let json = serde_json::to_string(&report).map_err(|error| Failure::Other(error.into()))?;
+    Ok(LedgerReport { balances: report.balances(), text: report.to_string(), json })
+}
+
+/// Asks each provider for its models.
+///
+/// # Errors
+/// When one of them does not answer as it should; the message says what each answered.
+pub async fn check_providers(settings: Settings, as_json: bool) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    let mut all_well = true;
+    for (at, provider) in settings.providers.iter().enumerate() {
+        if provider.dialect == DialectSetting::Local {
+            continue;
+        }
+        let place = format!("providers[{at}] ({})", provider.name);
+        let key = provider.api_key.as_ref().map(|reference| resolve(&place, reference));
+        let key = key.transpose().map_err(|problem| anyhow::anyhow!("{problem}"))?.flatten();
+        let key = key.as_ref().map(|key| key.expose_secret());
+        let answer = tollgate_providers::list_models(&provider.base_url, key).await;
+        all_well &= answer.is_ok();
+        lines.push(match (&answer, as_json) {
+            (Ok(models), true) => serde_json::json!({"provider": provider.name, "models": models}).to_string(),
+            (Err(error), true) => {
+                serde_json::json!({"provider": provider.name, "error": error.to_string()}).to_string()
+            }
+            (Ok(models), false) => format!("{}: {} models", provider.name, models.len()),
+            (Err(error), false) => format!("{}: {error}", provider.name),
+        });
+    }
+    if all_well { Ok(lines.join("\n")) } else { Err(anyhow::anyhow!(lines.join("\n"))) }
+}
