@@ -1,0 +1,282 @@
+//! SQLite: one file, one writer, several readers.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::r2d2::R2D2Connection;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use parking_lot::Mutex;
+use tollgate_store::{Store, StoreError};
+
+use crate::error::{Failure, PersistenceError};
+use crate::migrations::{self, MigrationFailure};
+use crate::open::{Database, PoolOptions, PoolState};
+use crate::pool::{Connections, Done};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+
+/// The first version without the defect that can corrupt a database when a write-ahead log is reset
+/// while another connection writes: <https://sqlite.org/releaselog/3_51_3.html>.
+const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+const VERSION_MIN_NAME: &str = "3.51.3";
+
+/// Keeps everything in one SQLite file, or in memory.
+///
+/// Writes queue for one connection, so that they never fail for each other; readers see the last
+/// commit and wait for nobody. A commit survives the end of the process; after a power cut the last
+/// ones may be gone, and the ledger's journal books them again.
+pub struct SqliteStore {
+    writer: Mutex<Option<SqliteConnection>>,
+    /// `None` in memory: there a second connection would see another database.
+    readers: Option<Connections<SqliteConnection>>,
+    connect: Connect,
+    acquire_timeout: Duration,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pools = self.pool_state();
+        f.debug_struct("SqliteStore")
+            .field("pools", &pools)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens this file; makes it and its directory, for the owner alone, when they are missing.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or its schema is newer than this binary or cannot be changed.
+    pub fn open(path: &Path, options: &PoolOptions) -> Result<Self, PersistenceError> {
+        make_file(path).map_err(PersistenceError::File)?;
+        let connect = Connect::new(path, options)?;
+        let writer = connect.migrated(options, migrations::up)?;
+        let reader = connect.clone();
+        let readers = Connections::new(
+            "sqlite_readers",
+            options.connections_max,
+            options.acquire_timeout,
+            move || reader.read_only(),
+        );
+        Ok(Self {
+            writer: Mutex::new(Some(writer)),
+            readers: Some(readers),
+            connect,
+            acquire_timeout: options.acquire_timeout,
+        })
+    }
+
+    /// Makes an empty database that is gone when the store is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn in_memory(options: &PoolOptions) -> Result<Self, PersistenceError> {
+        let connect = Connect::new(Path::new(":memory:"), options)?;
+        Ok(Self {
+            writer: Mutex::new(Some(connect.migrated(options, migrations::up)?)),
+            readers: None,
+            connect,
+            acquire_timeout: options.acquire_timeout,
+        })
+    }
+
+    /// Runs a query.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        match &self.readers {
+            Some(readers) => readers
+                .run(|connection| work(connection).map_err(|failure| (failure, Done::Nothing))),
+            None => self.with_writer(|connection| work(connection)),
+        }
+    }
+
+    /// Runs several queries that all see the same state.
+    pub(crate) fn snapshot<T>(
+        &self,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        self.read(|connection| connection.transaction(|connection| work(connection)))
+    }
+
+    /// Runs a unit of work that is committed whole or not at all.
+    pub(crate) fn write<T>(
+        &self,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        self.with_writer(|connection| {
+            connection.immediate_transaction(|connection| work(connection))
+        })
+    }
+
+    fn with_writer<T>(
+        &self,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        #[derive(Debug, thiserror::Error)]
+        #[error("other writes took too long")]
+        struct WriterBusy;
+        let Some(mut writer) = self.writer.try_lock_for(self.acquire_timeout) else {
+            return Err(StoreError::Unavailable(Box::new(WriterBusy)));
+        };
+        let mut connection = match writer.take() {
+            Some(connection) => connection,
+            None => (self.connect.read_write())
+                .map_err(|error| StoreError::Unavailable(Box::new(error)))?,
+        };
+        let result = work(&mut connection);
+        if self.readers.is_none() || !connection.is_broken() {
+            *writer = Some(connection);
+        }
+        Ok(result?)
+    }
+}
+
+impl Store for SqliteStore {
+    fn ping(&self) -> Result<(), StoreError> {
+        self.read(|connection| Ok(connection.ping()?))
+    }
+}
+
+impl Database for SqliteStore {
+    fn pool_state(&self) -> Vec<PoolState> {
+        let writer = PoolState {
+            name: "sqlite_writer",
+            size: 1,
+            idle: u32::from(!self.writer.is_locked()),
+            max: 1,
+        };
+        let readers = self.readers.as_ref().map(Connections::state);
+        readers.into_iter().chain([writer]).collect()
+    }
+}
+
+crate::api_keys::impl_api_key_store!(SqliteStore);
+crate::organizations::impl_organization_store!(SqliteStore);
+crate::usage::impl_usage_store!(SqliteStore, crate::usage::sqlite::insert);
+
+/// Reverts every migration of this file.
+pub(crate) fn migrate_down(path: &Path, options: &PoolOptions) -> Result<(), PersistenceError> {
+    let connect = Connect::new(path, options)?;
+    connect.migrated(options, migrations::down).map(drop)
+}
+
+/// How connections to one file are made.
+#[derive(Clone)]
+struct Connect {
+    path: String,
+    busy_timeout: Duration,
+}
+
+impl Connect {
+    fn new(path: &Path, options: &PoolOptions) -> Result<Self, PersistenceError> {
+        let problem = "holds a path that is not UTF-8";
+        let path = path.to_str().ok_or(PersistenceError::Url { problem })?;
+        // A name such as `file:x` would be taken for a URL.
+        let is_plain = path.starts_with('/') || path == ":memory:";
+        Ok(Self {
+            path: format!("{}{path}", if is_plain { "" } else { "./" }),
+            busy_timeout: options.acquire_timeout,
+        })
+    }
+
+    fn read_only(&self) -> Result<SqliteConnection, ConnectionError> {
+        self.establish("PRAGMA query_only = ON;")
+    }
+
+    fn read_write(&self) -> Result<SqliteConnection, ConnectionError> {
+        // The log is cut back to 64 MiB after a long read has made it grow.
+        self.establish(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+             PRAGMA journal_size_limit = 67108864;",
+        )
+    }
+
+    fn establish(&self, pragmas: &str) -> Result<SqliteConnection, ConnectionError> {
+        let mut connection = SqliteConnection::establish(&self.path)?;
+        // The time-out comes first, so that the others wait for locks, too.
+        connection
+            .batch_execute(&format!(
+                "{}; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; {pragmas}",
+                busy_timeout(self.busy_timeout)
+            ))
+            .map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(connection)
+    }
+
+    /// Returns a connection for writing, after a change of the schema that no other process can
+    /// make at the same time.
+    fn migrated(
+        &self,
+        options: &PoolOptions,
+        change: impl FnOnce(&mut SqliteConnection, EmbeddedMigrations) -> Result<(), MigrationFailure>,
+    ) -> Result<SqliteConnection, PersistenceError> {
+        let mut connection = self.read_write()?;
+        check_version(&mut connection)?;
+        let wait = |connection: &mut SqliteConnection, time| {
+            let result = connection.batch_execute(&busy_timeout(time));
+            result.map_err(MigrationFailure::Query)
+        };
+        wait(&mut connection, options.migration_timeout)?;
+        connection.exclusive_transaction(|connection| change(connection, MIGRATIONS))?;
+        wait(&mut connection, self.busy_timeout)?;
+        Ok(connection)
+    }
+}
+
+fn busy_timeout(time: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}", time.as_millis())
+}
+
+fn check_version(connection: &mut SqliteConnection) -> Result<(), PersistenceError> {
+    let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
+        "sqlite_version()",
+    ));
+    let found: String = (query.get_result(connection)).map_err(MigrationFailure::Query)?;
+    if version(&found) >= Some(VERSION_MIN) {
+        return Ok(());
+    }
+    Err(PersistenceError::OldLibrary {
+        found,
+        needed: VERSION_MIN_NAME,
+    })
+}
+
+fn version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split('.').map(str::parse);
+    let mut next = || parts.next()?.ok();
+    Some((next()?, next()?, next()?))
+}
+
+/// Makes the file and its directory unless they are there, for the owner alone: SQLite gives the
+/// files that it makes beside it the same permissions.
+fn make_file(path: &Path) -> std::io::Result<()> {
+    let mut directory = std::fs::DirBuilder::new();
+    let mut file = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    }
+    if let Some(parent) = path.parent() {
+        directory.recursive(true).create(parent)?;
+    }
+    file.append(true).create(true).open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_their_numbers() {
+        assert!(version("3.53.2") > Some(VERSION_MIN));
+        assert!(version("3.6.23") < Some(VERSION_MIN));
+        assert!(version("nonsense") < Some(VERSION_MIN));
+        assert_eq!(version(VERSION_MIN_NAME), Some(VERSION_MIN));
+    }
+}

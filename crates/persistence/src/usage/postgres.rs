@@ -1,0 +1,91 @@
+//! Adds usage events to PostgreSQL.
+
+use std::collections::HashSet;
+
+use diesel::deserialize::QueryableByName;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
+use tollgate_domain::UsageEvent;
+use tollgate_store::{Books, Posting};
+
+use crate::error::Failure;
+use crate::usage::{EventRow, ROWS_MAX};
+
+#[derive(QueryableByName)]
+struct Added {
+    #[diesel(sql_type = Binary)]
+    attempt_id: Vec<u8>,
+}
+
+/// Adds the events that are not there yet and returns the sums over those. One statement for all,
+/// in the order of their ids, so that processes that book the same events wait for each other in
+/// the same order and not in a circle.
+pub(crate) fn insert(
+    connection: &mut PgConnection,
+    events: &[UsageEvent],
+) -> Result<Books, Failure> {
+    let mut sorted: Vec<&UsageEvent> = events.iter().collect();
+    sorted.sort_by_key(|event| event.attempt_id);
+    let mut books = Books::default();
+    for events in sorted.chunks(ROWS_MAX) {
+        let rows: Vec<EventRow<'_>> = events
+            .iter()
+            .map(|event| EventRow::try_from(*event))
+            .collect::<Result<_, _>>()?;
+        let added: Vec<Added> = insert_rows(connection, &rows)?;
+        let mut added: HashSet<Vec<u8>> = added.into_iter().map(|row| row.attempt_id).collect();
+        for event in events {
+            if added.remove(event.attempt_id.as_bytes().as_slice()) {
+                books.post(&Posting::from(*event));
+            }
+        }
+    }
+    Ok(books)
+}
+
+/// Sends each column as one array: one statement text for any number of rows.
+fn insert_rows(connection: &mut PgConnection, rows: &[EventRow<'_>]) -> QueryResult<Vec<Added>> {
+    macro_rules! query {
+        ($($column:ident: $sql_type:ty,)+) => {{
+            let columns = [$(stringify!($column)),+];
+            let arrays: Vec<String> = (1..=columns.len()).map(|n| format!("${n}")).collect();
+            diesel::sql_query(format!(
+                "INSERT INTO usage_events ({}) SELECT * FROM unnest({}) ON CONFLICT DO NOTHING \
+                 RETURNING attempt_id",
+                columns.join(", "),
+                arrays.join(", "),
+            ))
+            $(.bind::<Array<$sql_type>, _>(rows.iter().map(|row| row.$column).collect::<Vec<_>>()))+
+        }};
+    }
+    query! {
+        attempt_id: Binary,
+        request_id: Binary,
+        attempt: BigInt,
+        is_final: Bool,
+        org_id: Binary,
+        key_id: Binary,
+        surface: Text,
+        model: Text,
+        provider: Text,
+        upstream_model: Text,
+        started_at_us: BigInt,
+        latency_us: BigInt,
+        first_token_us: Nullable<BigInt>,
+        input_tokens: BigInt,
+        cached_input_tokens: BigInt,
+        cache_write_tokens: BigInt,
+        audio_input_tokens: BigInt,
+        output_tokens: BigInt,
+        reasoning_tokens: BigInt,
+        audio_output_tokens: BigInt,
+        provenance: Text,
+        cost_nano_usd: BigInt,
+        price_version: Text,
+        state: Text,
+        upstream_status: Nullable<BigInt>,
+        org_window_start_us: Nullable<BigInt>,
+        key_window_start_us: Nullable<BigInt>,
+    }
+    .load(connection)
+}
