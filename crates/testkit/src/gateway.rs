@@ -383,10 +383,26 @@ impl Gateway {
         (output.status.success(), report)
     }
 
-    /// Runs a verb of the command line to its end.
+    /// Runs a verb of the command line, which must end by itself, and returns what it said.
     #[must_use]
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("the binary starts")
+        let mut command = self.command(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("the binary starts");
+        let deadline = Instant::now() + START_TIMEOUT;
+        while child.try_wait().expect("the state of the process").is_none() {
+            if Instant::now() >= deadline {
+                drop(child.kill());
+                panic!("{arguments:?} does not end: {:?}", child.wait_with_output());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.wait_with_output().expect("the output of the process")
+    }
+
+    /// Sets an environment variable for the next start.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
     }
 }
 

@@ -129,6 +129,16 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Reads the rest of a chunked body after [`Connection::read_answer_until`].
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub fn read_rest(&mut self) -> io::Result<String> {
+        let mut rest = Answer { headers: vec![chunked()], ..Answer::default() };
+        self.read_body(&mut rest, |_| true)?;
+        Ok(rest.text())
+    }
+
     /// Returns how long it takes until the other side closes, reading what it still sends; `None`
     /// when it does not within `limit`.
     pub fn time_to_close(&mut self, limit: Duration) -> Option<Duration> {
@@ -254,6 +264,10 @@ impl Connection {
             self.fill()?;
         }
     }
+}
+
+fn chunked() -> (String, String) {
+    ("transfer-encoding".to_owned(), "chunked".to_owned())
 }
 
 fn is_timeout(error: &io::Error) -> bool {
