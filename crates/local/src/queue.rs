@@ -1,0 +1,169 @@
+//! The line in front of the model: bounded, first come first served, and left at any time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::mpsc;
+
+use crate::chat::Chat;
+use crate::refusal::Refusal;
+
+/// What happens to a call, in this order: one of the first three, then text, then the end.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The request cannot be answered as it is.
+    Refused(Refusal),
+    /// The model could not be loaded.
+    NotReady { advice: String },
+    /// The prompt fits: an answer follows.
+    Started { fingerprint: Arc<str> },
+    /// More of the answer.
+    Text(String),
+    /// The answer is whole.
+    Finished(Finish),
+}
+
+/// How an answer ended, and what it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Finish {
+    pub(crate) is_cut_by_length: bool,
+    pub(crate) prompt_tokens: usize,
+    pub(crate) completion_tokens: usize,
+}
+
+/// A call that waits for the model.
+#[derive(Debug)]
+pub(crate) struct Job {
+    id: u64,
+    pub(crate) chat: Chat,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// Why [`Queue::wait`] returned.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    Job,
+    Timeout,
+    Closed,
+}
+
+/// The jobs that wait, and whether one is under way.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    waiting_max: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: VecDeque<Job>,
+    next_id: u64,
+    is_busy: bool,
+    is_closed: bool,
+    /// How long a job takes: an average that forgets.
+    job_duration: Duration,
+}
+
+/// A place in the queue, given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    queue: Arc<Queue>,
+    id: u64,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.queue.state.lock();
+        let left = state.waiting.iter().position(|job| job.id == self.id);
+        if let Some(index) = left {
+            state.waiting.remove(index);
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(waiting_max: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                next_id: 0,
+                is_busy: false,
+                is_closed: false,
+                job_duration: Duration::from_secs(3),
+            }),
+            changed: Condvar::new(),
+            waiting_max,
+        }
+    }
+
+    /// Puts a job in line, or says when it is worth trying again.
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        chat: Chat,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Ticket, Duration> {
+        let mut state = self.state.lock();
+        let room = self.waiting_max + usize::from(!state.is_busy);
+        if state.waiting.len() >= room {
+            let ahead = u32::try_from(state.waiting.len()).unwrap_or(u32::MAX);
+            let wait = state.job_duration.saturating_mul(ahead.max(1));
+            return Err(wait.clamp(Duration::from_secs(1), Duration::from_secs(60)));
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.waiting.push_back(Job { id, chat, events });
+        self.changed.notify_one();
+        drop(state);
+        Ok(Ticket {
+            queue: Arc::clone(self),
+            id,
+        })
+    }
+
+    /// Waits until there is a job, until the time is over, or until the queue is closed.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Woken {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_closed {
+                return Woken::Closed;
+            }
+            if !state.waiting.is_empty() {
+                return Woken::Job;
+            }
+            match timeout {
+                None => self.changed.wait(&mut state),
+                Some(timeout) => {
+                    if self.changed.wait_for(&mut state, timeout).timed_out() {
+                        return Woken::Timeout;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the first job; the queue is busy until [`Queue::job_done`].
+    pub(crate) fn pop(&self) -> Option<Job> {
+        let mut state = self.state.lock();
+        let job = state.waiting.pop_front();
+        state.is_busy = job.is_some();
+        job
+    }
+
+    /// Says that the job last taken is over, and how long it took.
+    pub(crate) fn job_done(&self, duration: Duration) {
+        let mut state = self.state.lock();
+        state.is_busy = false;
+        state.job_duration = (state.job_duration * 3 + duration) / 4;
+    }
+
+    /// Drops the jobs that wait, and lets [`Queue::wait`] return.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        state.waiting.clear();
+        self.changed.notify_one();
+    }
+}
