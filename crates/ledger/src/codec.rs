@@ -1,0 +1,215 @@
+//! The records of the journal and the frames that they lie in.
+//!
+//! A frame is the length of its payload (u32), a CRC-32C (u32, over the length and the payload,
+//! seeded by the run that wrote it) and the payload: a byte for the kind, a byte for the version, and
+//! the record in postcard's encoding. Integers are little-endian. The seed is part of the segment's
+//! name and cannot be guessed from outside: no text that a client sends is ever taken for a frame.
+
+use std::sync::Arc;
+
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+use tollgate_domain::{
+    AttemptId, Charge, KeyId, Money, OrgId, Provenance, RequestId, Surface, TerminalState,
+    Timestamp, Usage, UsageEvent,
+};
+
+/// Lengths beyond this are not believed. Four names of [`NAME_BYTES_MAX`] and all numbers fit.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 8 << 10;
+/// The longest name in a record.
+pub(crate) const NAME_BYTES_MAX: usize = 1 << 10;
+/// The length and the checksum.
+pub(crate) const HEADER_BYTES: usize = 8;
+
+const RESERVED: u8 = 1;
+const CHECKPOINT: u8 = 2;
+const SETTLED: u8 = 3;
+const VERSION: u8 = 1;
+
+/// An attempt is under way: all that is known before its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reserved {
+    pub(crate) attempt_id: AttemptId,
+    pub(crate) request_id: RequestId,
+    pub(crate) attempt: u16,
+    pub(crate) org_id: OrgId,
+    pub(crate) key_id: KeyId,
+    pub(crate) surface: Surface,
+    pub(crate) model: Arc<str>,
+    pub(crate) provider: Arc<str>,
+    pub(crate) upstream_model: Arc<str>,
+    pub(crate) started_at: Timestamp,
+    pub(crate) org_charge: Option<Charge>,
+    pub(crate) key_charge: Option<Charge>,
+    pub(crate) amount: Money,
+    pub(crate) known_prompt_tokens: u64,
+    pub(crate) known_cost: Money,
+    pub(crate) price_version: Arc<str>,
+}
+
+impl Reserved {
+    /// Returns the event of an attempt whose end nobody saw: what is known to be used is charged.
+    pub(crate) fn into_unknown(self, seen: Option<Checkpoint>) -> UsageEvent {
+        let prompt = Usage {
+            input: self.known_prompt_tokens,
+            ..Usage::default()
+        };
+        let (usage, cost) = match seen {
+            Some(seen) if seen.cost >= self.known_cost => (seen.usage, seen.cost),
+            _ => (prompt, self.known_cost),
+        };
+        UsageEvent {
+            attempt_id: self.attempt_id,
+            request_id: self.request_id,
+            attempt: self.attempt,
+            is_final: true,
+            org_id: self.org_id,
+            key_id: self.key_id,
+            surface: self.surface,
+            model: self.model.to_string(),
+            provider: self.provider.to_string(),
+            upstream_model: self.upstream_model.to_string(),
+            started_at: self.started_at,
+            latency_us: 0,
+            first_token_us: None,
+            usage,
+            provenance: Provenance::Partial,
+            cost,
+            price_version: self.price_version.to_string(),
+            state: TerminalState::Unknown,
+            upstream_status: None,
+            org_charge: self.org_charge,
+            key_charge: self.key_charge,
+        }
+    }
+}
+
+/// What an attempt under way has used so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    pub(crate) attempt_id: AttemptId,
+    pub(crate) usage: Usage,
+    pub(crate) cost: Money,
+}
+
+/// What a frame holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Record {
+    Reserved(Box<Reserved>),
+    Checkpoint(Checkpoint),
+    Settled(Box<UsageEvent>),
+}
+
+/// What lies at a place in a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// An intact record, and how many bytes its frame takes.
+    Record(Record, usize),
+    /// An intact frame that this version cannot read, and how many bytes it takes.
+    Foreign(usize),
+    /// Fewer bytes than the frame says.
+    Short,
+    /// No frame.
+    Bad,
+}
+
+pub(crate) fn append_reserved(frames: &mut Vec<u8>, seed: u32, record: &Reserved) -> bool {
+    append(frames, seed, RESERVED, record)
+}
+
+pub(crate) fn append_checkpoint(frames: &mut Vec<u8>, seed: u32, record: &Checkpoint) -> bool {
+    append(frames, seed, CHECKPOINT, record)
+}
+
+pub(crate) fn append_settled(frames: &mut Vec<u8>, seed: u32, record: &UsageEvent) -> bool {
+    append(frames, seed, SETTLED, record)
+}
+
+/// Appends a frame; returns false, and appends nothing, when the record is too large for one.
+fn append(frames: &mut Vec<u8>, seed: u32, kind: u8, record: &impl Serialize) -> bool {
+    let start = frames.len();
+    frames.extend_from_slice(&[0; HEADER_BYTES]);
+    frames.extend_from_slice(&[kind, VERSION]);
+    let encoded = postcard::serialize_with_flavor(record, Tail(frames)).is_ok();
+    let payload = frames.get(start + HEADER_BYTES..).unwrap_or_default();
+    let length = match u32::try_from(payload.len()) {
+        Ok(length) if encoded && payload.len() <= PAYLOAD_BYTES_MAX => length.to_le_bytes(),
+        _ => {
+            frames.truncate(start);
+            return false;
+        }
+    };
+    let checksum = checksum(seed, length, payload).to_le_bytes();
+    let header = length.into_iter().chain(checksum);
+    frames
+        .iter_mut()
+        .skip(start)
+        .zip(header)
+        .for_each(|(place, byte)| *place = byte);
+    true
+}
+
+/// Reads what lies at the start of `bytes`.
+pub(crate) fn step(seed: u32, bytes: &[u8]) -> Step {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return Step::Short;
+    };
+    let size = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    if !(2..=PAYLOAD_BYTES_MAX).contains(&size) {
+        return Step::Bad;
+    }
+    let Some((kept, rest)) = rest.split_first_chunk::<4>() else {
+        return Step::Short;
+    };
+    let Some(payload) = rest.get(..size) else {
+        return Step::Short;
+    };
+    if u32::from_le_bytes(*kept) != checksum(seed, *length, payload) {
+        return Step::Bad;
+    }
+    match decode(payload) {
+        Some(record) => Step::Record(record, HEADER_BYTES + size),
+        None => Step::Foreign(HEADER_BYTES + size),
+    }
+}
+
+fn decode(payload: &[u8]) -> Option<Record> {
+    match payload {
+        [RESERVED, VERSION, body @ ..] => whole(body).map(Record::Reserved),
+        [CHECKPOINT, VERSION, body @ ..] => whole(body).map(Record::Checkpoint),
+        [SETTLED, VERSION, body @ ..] => whole(body).map(Record::Settled),
+        _ => None,
+    }
+}
+
+fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    match postcard::take_from_bytes(body) {
+        Ok((record, [])) => Some(record),
+        _ => None,
+    }
+}
+
+fn checksum(seed: u32, length: [u8; 4], payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(seed, &length), payload)
+}
+
+/// Lets postcard write to the end of a buffer.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! The life of one attempt in the books: reserved, perhaps checkpointed, settled.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tollgate_domain::{
+    AttemptId, BudgetScope, KeyId, ModelPrice, Money, OrgId, Provenance, RequestId, Surface,
+    TerminalState, Timestamp, Usage, UsageEvent,
+};
+
+use crate::books::{Account, Books, Hold};
+use crate::codec::{Checkpoint, NAME_BYTES_MAX, Reserved};
+use crate::error::LedgerError;
+use crate::prices::LongContext;
+use crate::writer::{JournalWriter, Synced};
+
+/// An attempt's checkpoints are written at most this often.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is known of an attempt before its upstream call. Each name is 1 KiB at the most.
+#[derive(Debug, Clone)]
+pub struct AttemptDraft {
+    /// Which attempt: time-ordered, unique for ever, made by the caller.
+    pub attempt_id: AttemptId,
+    /// The request it belongs to.
+    pub request_id: RequestId,
+    /// Its place within the request, from 1.
+    pub attempt: u16,
+    /// Whose call it is.
+    pub org_id: OrgId,
+    /// The API key that was used.
+    pub key_id: KeyId,
+    /// The inbound API.
+    pub surface: Surface,
+    /// The model that the client asked for.
+    pub model: Arc<str>,
+    /// The provider that is called.
+    pub provider: Arc<str>,
+    /// The model that the provider is asked for.
+    pub upstream_model: Arc<str>,
+    /// Now; decides in which windows of the budgets the call counts.
+    pub started_at: Timestamp,
+    /// What its tokens cost.
+    pub price: ModelPrice,
+    /// What they cost when the prompt is long, where the provider has such a rate.
+    pub long_context: Option<LongContext>,
+    /// Which price list that is.
+    pub price_version: Arc<str>,
+    /// How many prompt tokens it has at least: charged if the process dies before the answer.
+    pub prompt_tokens_known: u64,
+}
+
+impl AttemptDraft {
+    /// Returns what this usage costs at the draft's price, rounded once.
+    ///
+    /// # Errors
+    /// When that is more than can be expressed.
+    pub fn cost(&self, usage: &Usage) -> Result<Money, tollgate_domain::MoneyError> {
+        let prompt_tokens = usage.prompt_tokens();
+        let tier = self.long_context.as_ref();
+        tier.filter(|tier| prompt_tokens > tier.above_prompt_tokens)
+            .map_or(&self.price, |tier| &tier.price)
+            .cost(usage)
+    }
+
+    fn check(&self, org: &Account, key: &Account) -> Result<(), LedgerError> {
+        for (field, name) in [
+            ("model", &self.model),
+            ("provider", &self.provider),
+            ("upstream model", &self.upstream_model),
+            ("price version", &self.price_version),
+        ] {
+            if name.len() > NAME_BYTES_MAX {
+                let bytes_max = NAME_BYTES_MAX;
+                return Err(LedgerError::TooLong { field, bytes_max });
+            }
+        }
+        for (account, owner) in [
+            (org, BudgetScope::Org(self.org_id)),
+            (key, BudgetScope::Key(self.key_id)),
+        ] {
+            let scope = account.scope();
+            if scope != owner {
+                return Err(LedgerError::WrongAccount { scope });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// What it used.
+    pub usage: Usage,
+    /// Where those figures come from.
+    pub provenance: Provenance,
+    /// How it ended.
+    pub state: TerminalState,
+    /// The status that the provider answered, when it did.
+    pub upstream_status: Option<u16>,
+    /// From its beginning to its end, in microseconds.
+    pub latency_us: u64,
+    /// To the first content of a stream, in microseconds.
+    pub first_token_us: Option<u64>,
+    /// Whether no further attempt of the request follows.
+    pub is_final: bool,
+}
+
+/// Money set aside for an attempt under way.
+///
+/// Dropped without [`settle`](Self::settle), as when the future that holds it is dropped, it settles
+/// itself as [`TerminalState::ClientGone`] with what was checkpointed.
+#[must_use = "a reservation that is dropped is settled as if the client had left"]
+#[derive(Debug)]
+pub struct Reservation {
+    writer: JournalWriter,
+    books: Arc<Books>,
+    draft: AttemptDraft,
+    reserved: Money,
+    holds: [Option<Hold>; 2],
+    seen: Usage,
+    journaled_at: Option<Instant>,
+    is_settled: bool,
+}
+
+impl JournalWriter {
+    /// Sets `amount` aside in the budgets of the organization and the key, in both or in none, and
+    /// notes the attempt in the journal. A negative amount counts as nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError::BudgetExceeded`] when a budget has less left; [`LedgerError::JournalFailed`]
+    /// while the journal cannot be written; [`LedgerError::Closed`] after the ledger was;
+    /// [`LedgerError::TooLong`] and [`LedgerError::WrongAccount`] when the arguments are at fault.
+    /// After an error nothing is reserved.
+    pub fn reserve(
+        &self,
+        draft: AttemptDraft,
+        org: &Account,
+        key: &Account,
+        amount: Money,
+    ) -> Result<Reservation, LedgerError> {
+        self.core.admit()?;
+        draft.check(org, key)?;
+        let amount = amount.max(Money::ZERO);
+        let holds = Hold::take(org, key, amount, draft.started_at)?;
+        let [org_charge, key_charge] = holds.each_ref().map(|hold| hold.as_ref().map(|h| h.charge));
+        let prompt = Usage {
+            input: draft.prompt_tokens_known,
+            ..Usage::default()
+        };
+        self.core.push_reserved(&Reserved {
+            attempt_id: draft.attempt_id,
+            request_id: draft.request_id,
+            attempt: draft.attempt,
+            org_id: draft.org_id,
+            key_id: draft.key_id,
+            surface: draft.surface,
+            model: Arc::clone(&draft.model),
+            provider: Arc::clone(&draft.provider),
+            upstream_model: Arc::clone(&draft.upstream_model),
+            started_at: draft.started_at,
+            org_charge,
+            key_charge,
+            amount,
+            known_prompt_tokens: draft.prompt_tokens_known,
+            known_cost: draft.cost(&prompt).unwrap_or(amount),
+            price_version: Arc::clone(&draft.price_version),
+        });
+        Ok(Reservation {
+            writer: self.clone(),
+            books: Arc::clone(&self.books),
+            draft,
+            reserved: amount,
+            holds,
+            seen: Usage::default(),
+            journaled_at: None,
+            is_settled: false,
+        })
+    }
+}
+
+impl Reservation {
+    /// Returns which attempt it is for.
+    #[must_use]
+    pub const fn attempt_id(&self) -> AttemptId {
+        self.draft.attempt_id
+    }
+
+    /// Returns how much is set aside.
+    #[must_use]
+    pub const fn reserved(&self) -> Money {
+        self.reserved
+    }
+
+    /// Notes what was used so far: all of it, not what is new. It is charged if the reservation is
+    /// dropped. Cheap enough for every chunk of a stream: it goes to the journal, to be charged if
+    /// the process dies, at most once a second.
+    pub fn checkpoint(&mut self, usage: &Usage) {
+        if self.seen == *usage {
+            return;
+        }
+        self.seen = *usage;
+        let is_recent = |at: Instant| at.elapsed() < CHECKPOINT_INTERVAL;
+        if self.journaled_at.is_some_and(is_recent) {
+            return;
+        }
+        self.journaled_at = Some(Instant::now());
+        self.writer.core.push_checkpoint(&Checkpoint {
+            attempt_id: self.draft.attempt_id,
+            usage: *usage,
+            cost: self.cost(usage),
+        });
+    }
+
+    /// Books the attempt: computes its cost, writes it to the journal, gives the reservation back
+    /// and charges the budgets. Never fails the caller, who has an answer that is paid for: while the
+    /// journal cannot be written the record waits in memory, and nothing new is admitted.
+    pub fn settle(mut self, outcome: Outcome) -> Settled {
+        self.book(outcome)
+    }
+
+    fn book(&mut self, outcome: Outcome) -> Settled {
+        self.is_settled = true;
+        let event = self.event(outcome);
+        let wait = self.writer.core.push_settled(&event);
+        if event.cost > self.reserved {
+            self.books.note_overrun();
+        }
+        let cycle = self.writer.core.journal.cycle();
+        for hold in self.holds.iter_mut().filter_map(Option::take) {
+            hold.settle(self.reserved, event.cost, cycle);
+        }
+        Settled {
+            cost: event.cost,
+            event,
+            wait,
+        }
+    }
+
+    fn event(&self, outcome: Outcome) -> UsageEvent {
+        let draft = &self.draft;
+        let [org_charge, key_charge] = self.holds.each_ref().map(|h| h.as_ref().map(|h| h.charge));
+        UsageEvent {
+            attempt_id: draft.attempt_id,
+            request_id: draft.request_id,
+            attempt: draft.attempt,
+            is_final: outcome.is_final,
+            org_id: draft.org_id,
+            key_id: draft.key_id,
+            surface: draft.surface,
+            model: draft.model.to_string(),
+            provider: draft.provider.to_string(),
+            upstream_model: draft.upstream_model.to_string(),
+            started_at: draft.started_at,
+            latency_us: outcome.latency_us,
+            first_token_us: outcome.first_token_us,
+            usage: outcome.usage,
+            provenance: outcome.provenance,
+            cost: self.cost(&outcome.usage),
+            price_version: draft.price_version.to_string(),
+            state: outcome.state,
+            upstream_status: outcome.upstream_status,
+            org_charge,
+            key_charge,
+        }
+    }
+
+    /// A cost that cannot be expressed is no usage that anybody had: the reserve bounds it.
+    fn cost(&self, usage: &Usage) -> Money {
+        self.draft.cost(usage).unwrap_or_else(|error| {
+            tracing::error!(attempt.id = %self.draft.attempt_id, %error, "unbelievable usage is charged as reserved");
+            self.reserved
+        })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let now = (self.writer.core.journal.now)();
+        let latency = now.micros().saturating_sub(self.draft.started_at.micros());
+        let provenance = if self.seen.is_zero() {
+            Provenance::Missing
+        } else {
+            Provenance::Partial
+        };
+        self.book(Outcome {
+            usage: self.seen,
+            provenance,
+            state: TerminalState::ClientGone,
+            upstream_status: None,
+            latency_us: u64::try_from(latency).unwrap_or(0),
+            first_token_us: None,
+            is_final: true,
+        });
+    }
+}
+
+/// A booked attempt.
+#[derive(Debug)]
+pub struct Settled {
+    /// What it cost.
+    pub cost: Money,
+    /// The event as it will be in the store.
+    pub event: UsageEvent,
+    wait: Option<(watch::Receiver<Synced>, u64)>,
+}
+
+impl Settled {
+    /// Waits until the record is as durable as the ledger was told to make it: on the disk under
+    /// [`Durability::Power`](crate::Durability::Power), and at once otherwise. Returns whether it is.
+    /// False means that the disk fails, which closes admission and is reported by
+    /// [`Ledger::health`](crate::Ledger::health); the answer is to be sent all the same.
+    pub async fn durable(self) -> bool {
+        let Some((mut synced, place)) = self.wait else {
+            return true;
+        };
+        let is_decided = |synced: &Synced| synced.bytes >= place || synced.is_stuck;
+        let synced = synced.wait_for(is_decided).await;
+        synced.is_ok_and(|synced| synced.bytes >= place)
+    }
+}
