@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -70,6 +71,16 @@ struct Running {
     child: Child,
     address: SocketAddr,
     metrics_address: SocketAddr,
+    readers: [JoinHandle<()>; 2],
+}
+
+impl Running {
+    /// Waits until all that the ended process wrote is read.
+    fn join(self) {
+        for reader in self.readers {
+            drop(reader.join());
+        }
+    }
 }
 
 /// A gateway process. It is killed, and its data removed, when it is dropped.
@@ -135,8 +146,10 @@ impl Gateway {
             .spawn()
             .expect("the binary starts");
         let first_line = self.lines().len();
-        self.collect(child.stdout.take());
-        self.collect(child.stderr.take());
+        let readers = [
+            self.collect(child.stdout.take()),
+            self.collect(child.stderr.take()),
+        ];
         let deadline = Instant::now() + START_TIMEOUT;
         let (address, metrics_address) = loop {
             if let Some(addresses) = self
@@ -159,6 +172,7 @@ impl Gateway {
             child,
             address,
             metrics_address,
+            readers,
         });
         while self.get("/health/ready").status != 200 {
             assert!(
@@ -185,7 +199,7 @@ impl Gateway {
         command
     }
 
-    fn collect(&self, pipe: Option<impl Read + Send + 'static>) {
+    fn collect(&self, pipe: Option<impl Read + Send + 'static>) -> JoinHandle<()> {
         let log = Arc::clone(&self.log);
         let pipe = pipe.expect("a piped output");
         std::thread::spawn(move || {
@@ -194,7 +208,7 @@ impl Gateway {
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(line);
             }
-        });
+        })
     }
 
     fn running(&self) -> &Running {
@@ -245,6 +259,7 @@ impl Gateway {
         if let Some(mut running) = self.running.take() {
             drop(running.child.kill());
             drop(running.child.wait());
+            running.join();
         }
     }
 
@@ -264,6 +279,7 @@ impl Gateway {
         let mut running = self.running.take().expect("the gateway runs");
         loop {
             if let Some(status) = running.child.try_wait().expect("the state of the process") {
+                running.join();
                 return status;
             }
             if Instant::now() >= deadline {
@@ -387,10 +403,17 @@ impl Gateway {
     #[must_use]
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let mut child = child.expect("the binary starts");
         let deadline = Instant::now() + START_TIMEOUT;
-        while child.try_wait().expect("the state of the process").is_none() {
+        while child
+            .try_wait()
+            .expect("the state of the process")
+            .is_none()
+        {
             if Instant::now() >= deadline {
                 drop(child.kill());
                 panic!("{arguments:?} does not end: {:?}", child.wait_with_output());

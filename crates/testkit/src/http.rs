@@ -134,7 +134,10 @@ impl Connection {
     /// # Errors
     /// When it breaks off.
     pub fn read_rest(&mut self) -> io::Result<String> {
-        let mut rest = Answer { headers: vec![chunked()], ..Answer::default() };
+        let mut rest = Answer {
+            headers: vec![chunked()],
+            ..Answer::default()
+        };
         self.read_body(&mut rest, |_| true)?;
         Ok(rest.text())
     }

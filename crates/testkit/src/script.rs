@@ -346,18 +346,19 @@ fn answer_200(asked: &Asked, body: &Value) -> Vec<Step> {
         ("x-ratelimit-remaining-requests", "59"),
         ("x-request-id", "scripted"),
     ];
-    let mut steps = whole(
-        200,
-        "application/json",
-        &limits,
-        body.to_string().as_bytes(),
-    );
+    let mut steps = Vec::new();
     for _ in 0..asked.completion_tokens {
         steps.push(Step::Token);
     }
     if body.get("usage").is_some() {
         steps.push(Step::Reported(asked.prompt_tokens, asked.completion_tokens));
     }
+    steps.extend(whole(
+        200,
+        "application/json",
+        &limits,
+        body.to_string().as_bytes(),
+    ));
     steps
 }
 
@@ -404,8 +405,6 @@ fn stream_steps(asked: &Asked, script: StreamScript) -> Vec<Step> {
         let reports = script.usage == StreamUsage::WithLastContent && index == count;
         if reports {
             body["usage"] = usage(tokens.0, tokens.1);
-        }
-        if reports {
             steps.push(Step::Reported(tokens.0, tokens.1));
         }
         steps.extend([Step::Wait(script.pause), Step::Token, event(&body)]);
@@ -424,8 +423,8 @@ fn stream_end(asked: &Asked, script: StreamScript, tokens: (u64, u64)) -> Vec<St
             let more = event(&delta(asked, &json!({"content": "more "}), None));
             return vec![Step::Forever(vec![
                 Step::Wait(script.pause),
-                more,
                 Step::Token,
+                more,
             ])];
         }
         StreamEnd::Error => {

@@ -532,6 +532,21 @@ fn a_request_that_is_at_fault_itself_is_not_sent_elsewhere() {
 }
 
 #[test]
+fn the_providers_wish_to_be_left_alone_reaches_the_client() {
+    let upstream = ScriptedUpstream::start();
+    upstream.on("up-m", Script::error(429, &[("retry-after", "60")]));
+    let settings = GatewaySettings::default()
+        .provider("scripted", &upstream.base_url(), TIMEOUTS)
+        .model("m", &["scripted/up-m"]);
+    let gateway = Gateway::start(BINARY, &settings);
+    let answer = gateway.post("/v1/chat/completions", &chat("m", TOKENS));
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (429, Some("60"))
+    );
+}
+
+#[test]
 fn nothing_is_sent_elsewhere_after_the_first_byte() {
     let cut = StreamScript {
         end: StreamEnd::Cut,

@@ -137,7 +137,6 @@ fn leave(script: Script, body: &Value, until: impl Fn(&[u8]) -> bool) -> (Gatewa
     if body["stream"] == true && !until(b"") {
         drop(connection.read_answer_until(until).unwrap());
     }
-    std::thread::sleep(Duration::from_millis(50));
     let left = Instant::now();
     drop(connection);
     let is_cancelled = |calls: &[Call]| matches!(calls[0].end, End::Cancelled(_));

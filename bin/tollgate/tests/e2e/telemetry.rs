@@ -77,7 +77,7 @@ fn requests_leave_traces_logs_and_metrics_without_prompts_or_secrets() {
         telemetry,
         ..GatewaySettings::default()
     };
-    let (upstream, gateway) = start_with(settings);
+    let (upstream, mut gateway) = start_with(settings);
     let request_id = send_canaries(&upstream, &gateway);
 
     let has_span = |calls: &[Call]| calls.iter().any(|call| contains(&call.body, &request_id));
@@ -109,7 +109,12 @@ fn requests_leave_traces_logs_and_metrics_without_prompts_or_secrets() {
         assert!(metrics.contains(name), "no {name} in\n{metrics}");
     }
 
-    std::thread::sleep(Duration::from_millis(300));
+    let mut places = files(gateway.dir());
+    gateway.sigterm();
+    assert_eq!(
+        gateway.wait_for_exit(Duration::from_secs(15)).code(),
+        Some(0)
+    );
     let lines = gateway.lines();
     let logged = lines.join("\n");
     assert!(logged.contains(&request_id), "{logged}");
@@ -120,12 +125,12 @@ fn requests_leave_traces_logs_and_metrics_without_prompts_or_secrets() {
         );
     }
 
-    let mut places = vec![
-        ("logs".into(), logged.into()),
-        ("metrics".into(), metrics.into()),
-        ("spans".into(), spans),
+    let said = [
+        ("logs", logged.into()),
+        ("metrics", metrics.into()),
+        ("spans", spans),
     ];
-    places.extend(files(gateway.dir()));
+    places.extend(said.map(|(place, bytes)| (place.to_owned(), bytes)));
     for (place, bytes) in places {
         for secret in [gateway.key(), PROVIDER_KEY, PROMPT, ANSWER, STRANGER] {
             assert!(!contains(&bytes, secret), "{place} hold {secret}");
