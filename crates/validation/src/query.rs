@@ -1,0 +1,190 @@
+//! Queries of lists: which page, and of what.
+
+use std::borrow::Cow;
+
+use tollgate_domain::Timestamp;
+
+use crate::error::{Problem, ValidationError};
+
+/// How many entries a page has if nobody says, and at the most.
+const LIMIT_DEFAULT: u16 = 50;
+const LIMIT_MAX: u16 = 200;
+
+/// The longest cursor: longer than any id or name that a list is ordered by.
+const CURSOR_BYTES_MAX: usize = 512;
+
+/// Which page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageQuery {
+    /// How many entries, 1 to 200.
+    pub limit: u16,
+    /// What the page before named as `next_cursor`; absent is the first page.
+    pub cursor: Option<String>,
+}
+
+/// By what usage is summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageGroup {
+    /// By API key.
+    Key,
+    /// By the model that clients asked for.
+    Model,
+    /// By day in UTC.
+    Day,
+}
+
+/// Which usage, and by what it is summed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRequest {
+    /// By what it is summed.
+    pub group_by: UsageGroup,
+    /// From the day of this time on.
+    pub from: Option<Timestamp>,
+    /// Before the day of this time.
+    pub until: Option<Timestamp>,
+    /// How many groups, 1 to 200.
+    pub limit: u16,
+    /// What the page before named as `next_cursor`; absent is the first page.
+    pub cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// Reads `limit` and `cursor` from the query of a URL, without its question mark.
+    ///
+    /// # Errors
+    /// When one is out of range or there twice, or something else is there.
+    pub fn from_query(query: &str) -> Result<Self, ValidationError> {
+        let mut pairs = Pairs::read(query, &["limit", "cursor"]);
+        let page = pairs.page();
+        pairs.end(page)
+    }
+}
+
+impl UsageRequest {
+    /// Reads `group_by`, `from`, `until`, `limit` and `cursor` from the query of a URL, without its
+    /// question mark. Times are given as `2026-11-23` or `2026-11-23T08:00:00Z`.
+    ///
+    /// # Errors
+    /// When one is missing, out of range or there twice, or something else is there.
+    pub fn from_query(query: &str) -> Result<Self, ValidationError> {
+        let mut pairs = Pairs::read(query, &["group_by", "from", "until", "limit", "cursor"]);
+        let group_by = pairs.group_by();
+        let from = pairs.time("from");
+        let until = pairs.time("until");
+        if let (Some(from), Some(until)) = (from, until)
+            && from >= until
+        {
+            pairs.refuse("until", "must be later than from");
+        }
+        let PageQuery { limit, cursor } = pairs.page();
+        pairs.end(Self {
+            group_by,
+            from,
+            until,
+            limit,
+            cursor,
+        })
+    }
+}
+
+/// The parameters of a query and what is wrong with them.
+struct Pairs<'a> {
+    values: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Pairs<'a> {
+    fn read(query: &'a str, known: &[&str]) -> Self {
+        let mut pairs = Self {
+            values: Vec::new(),
+            problems: Vec::new(),
+        };
+        // One more than there can be shows that there is one too many.
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).take(known.len() + 1) {
+            if !known.contains(&&*name) {
+                let field: String = name.chars().take(64).collect();
+                let message = format!("is not known; known are {}", known.join(", "));
+                pairs
+                    .problems
+                    .push(Problem::new(field, "unknown_field", message));
+            } else if pairs.find(&name).is_some() {
+                pairs
+                    .problems
+                    .push(Problem::new(name, "duplicate_field", "is there twice"));
+            } else {
+                pairs.values.push((name, value));
+            }
+        }
+        pairs
+    }
+
+    fn find(&self, name: &str) -> Option<&str> {
+        self.values
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| &**value)
+    }
+
+    fn refuse(&mut self, field: &str, message: &str) {
+        self.problems
+            .push(Problem::new(field, "invalid_value", message));
+    }
+
+    fn page(&mut self) -> PageQuery {
+        let limit = match self.find("limit").map(str::parse) {
+            None => LIMIT_DEFAULT,
+            Some(Ok(limit @ 1..=LIMIT_MAX)) => limit,
+            Some(_) => {
+                self.refuse("limit", "must be a whole number from 1 to 200");
+                LIMIT_DEFAULT
+            }
+        };
+        let cursor = self.find("cursor").map(ToOwned::to_owned);
+        if cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.is_empty() || cursor.len() > CURSOR_BYTES_MAX)
+        {
+            self.refuse("cursor", "must be a next_cursor that a page has named");
+        }
+        PageQuery { limit, cursor }
+    }
+
+    fn group_by(&mut self) -> UsageGroup {
+        match self.find("group_by") {
+            Some("key") => return UsageGroup::Key,
+            Some("model") => return UsageGroup::Model,
+            Some("day") => return UsageGroup::Day,
+            Some(_) => self.refuse("group_by", "must be key, model or day"),
+            None => {
+                let message = "is required: key, model or day";
+                self.problems
+                    .push(Problem::new("group_by", "missing_field", message));
+            }
+        }
+        UsageGroup::Model
+    }
+
+    fn time(&mut self, name: &str) -> Option<Timestamp> {
+        let value = self.find(name)?;
+        let time = value
+            .parse()
+            .or_else(|_| format!("{value}T00:00:00Z").parse())
+            .ok();
+        if time.is_none() {
+            self.refuse(
+                name,
+                "must be a day as 2026-11-23 or a time as 2026-11-23T08:00:00Z",
+            );
+        }
+        time
+    }
+
+    fn end<T>(self, read: T) -> Result<T, ValidationError> {
+        if self.problems.is_empty() {
+            return Ok(read);
+        }
+        Err(ValidationError {
+            problems: self.problems,
+        })
+    }
+}
