@@ -45,14 +45,18 @@ impl Control {
         let creator = granted.principal();
         let role = input.role.unwrap_or(Role::Member);
         if !creator.role.covers(role) {
-            return Err(ControlError::Exceeds("a key may not be given a role with more rights than yours"));
+            return Err(ControlError::Exceeds(
+                "a key may not be given a role with more rights than yours",
+            ));
         }
         let own = self.store.find_api_key(granted.org_id(), creator.key_id)?;
         let own = own.ok_or(ControlError::NotFound("API key"))?;
         if !own.models.is_empty()
             && (input.models.is_empty() || !input.models.iter().all(|model| own.may_use(model)))
         {
-            return Err(ControlError::Exceeds("a key may not be given models that yours may not use"));
+            return Err(ControlError::Exceeds(
+                "a key may not be given models that yours may not use",
+            ));
         }
         if input.expires_at.is_some_and(|end| end <= now) {
             return Err(ControlError::Invalid("expires_at lies in the past"));
@@ -71,15 +75,19 @@ impl Control {
                 tpm_limit: input.tpm_limit,
                 max_parallel_requests: input.max_parallel_requests,
             },
-            budget: input
-                .max_budget
-                .map(|max_budget| BudgetPolicy { max_budget, duration: input.budget_duration }),
+            budget: input.max_budget.map(|max_budget| BudgetPolicy {
+                max_budget,
+                duration: input.budget_duration,
+            }),
             created_at: now,
             expires_at: input.expires_at,
             revoked_at: None,
         };
         self.store.add_api_key(&key)?;
-        Ok(CreatedKey { key: text.expose().to_owned(), view: key.into() })
+        Ok(CreatedKey {
+            key: text.expose().to_owned(),
+            view: key.into(),
+        })
     }
 
     /// Lists the organization's keys, oldest first.
@@ -93,9 +101,13 @@ impl Control {
     ) -> Result<Page<KeyView>, ControlError> {
         let after = page.cursor.as_deref().map(str::parse).transpose();
         let after = after.map_err(|_| ControlError::Invalid("the cursor is not valid"))?;
-        let keys = self.store.list_api_keys(granted.org_id(), after, page.limit.saturating_add(1))?;
+        let keys =
+            self.store
+                .list_api_keys(granted.org_id(), after, page.limit.saturating_add(1))?;
         let views = keys.into_iter().map(KeyView::from).collect();
-        Ok(Page::cut(views, page.limit, |key: &KeyView| key.id.to_string()))
+        Ok(Page::cut(views, page.limit, |key: &KeyView| {
+            key.id.to_string()
+        }))
     }
 
     /// Revokes a key of the organization; repeating it changes nothing.
@@ -109,7 +121,8 @@ impl Control {
         now: Timestamp,
     ) -> Result<KeyView, ControlError> {
         let key = self.store.revoke_api_key(granted.org_id(), id, now)?;
-        key.map(KeyView::from).ok_or(ControlError::NotFound("API key"))
+        key.map(KeyView::from)
+            .ok_or(ControlError::NotFound("API key"))
     }
 
     /// Returns whether the store answers.

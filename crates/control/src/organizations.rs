@@ -72,9 +72,12 @@ impl Control {
     ) -> Result<OrganizationView, ControlError> {
         let input = input.into_inner();
         let old = self.find(granted.org_id())?;
-        let max_budget = input.max_budget.unwrap_or(old.budget.map(|budget| budget.max_budget));
-        let duration =
-            input.budget_duration.unwrap_or(old.budget.and_then(|budget| budget.duration));
+        let max_budget = input
+            .max_budget
+            .unwrap_or(old.budget.map(|budget| budget.max_budget));
+        let duration = input
+            .budget_duration
+            .unwrap_or(old.budget.and_then(|budget| budget.duration));
         if max_budget.is_none() && input.budget_duration.flatten().is_some() {
             return Err(ControlError::Invalid("budget_duration needs a max_budget"));
         }
@@ -87,7 +90,10 @@ impl Control {
                     .max_parallel_requests
                     .unwrap_or(old.limits.max_parallel_requests),
             },
-            budget: max_budget.map(|max_budget| BudgetPolicy { max_budget, duration }),
+            budget: max_budget.map(|max_budget| BudgetPolicy {
+                max_budget,
+                duration,
+            }),
             ..old
         };
         self.store.update_organization(&changed)?;
@@ -95,6 +101,8 @@ impl Control {
     }
 
     fn find(&self, id: OrgId) -> Result<Organization, ControlError> {
-        self.store.find_organization(id)?.ok_or(ControlError::NotFound("organization"))
+        self.store
+            .find_organization(id)?
+            .ok_or(ControlError::NotFound("organization"))
     }
 }

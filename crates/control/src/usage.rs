@@ -28,7 +28,14 @@ impl Control {
             limit: limit.saturating_add(1),
         })?;
         let page = Page::cut(rows, limit, |row| row.group.clone());
-        let data = page.data.into_iter().map(|row| UsageView::new(row, group_by)).collect();
-        Ok(Page { data, next_cursor: page.next_cursor })
+        let data = page
+            .data
+            .into_iter()
+            .map(|row| UsageView::new(row, group_by))
+            .collect();
+        Ok(Page {
+            data,
+            next_cursor: page.next_cursor,
+        })
     }
 }

@@ -1,9 +1,7 @@
 //! What callers are shown.
 
 use serde::Serialize;
-use tollgate_domain::{
-    ApiKey, BudgetDuration, KeyId, Money, Role, Timestamp,
-};
+use tollgate_domain::{ApiKey, BudgetDuration, KeyId, Money, Role, Timestamp};
 use tollgate_store::{UsageGroup, UsageRow};
 
 /// An API key, without its secret.
@@ -69,7 +67,9 @@ pub struct CreatedKey {
 
 impl std::fmt::Debug for CreatedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CreatedKey").field("view", &self.view).finish_non_exhaustive()
+        f.debug_struct("CreatedKey")
+            .field("view", &self.view)
+            .finish_non_exhaustive()
     }
 }
 

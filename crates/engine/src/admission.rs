@@ -45,20 +45,33 @@ impl Worker {
         progress.record.is_stream = asked.is_stream();
 
         Granted::<ModelsUse>::check(caller.principal())?;
-        let (name, model) = engine.catalog().find(asked.model()).ok_or_else(|| unknown_model(&asked))?;
+        let (name, model) = engine
+            .catalog()
+            .find(asked.model())
+            .ok_or_else(|| unknown_model(&asked))?;
         if !caller.key.may_use(&name) {
             return Err(not_allowed(&name));
         }
         progress.record.model = Some(Arc::clone(&name));
 
-        let expected = asked.output_tokens_max().unwrap_or(engine.config().output_tokens_expected);
+        let expected = asked
+            .output_tokens_max()
+            .unwrap_or(engine.config().output_tokens_expected);
         let tokens = asked
             .prompt_tokens_estimate()
             .saturating_add(expected.saturating_mul(asked.choices()));
         let place = Place::take(caller.limits.clone(), tokens)?;
 
         let trace_parent = inbound.trace_parent;
-        Ok(Admission { caller, asked, body: inbound.body, name, model, place, trace_parent })
+        Ok(Admission {
+            caller,
+            asked,
+            body: inbound.body,
+            name,
+            model,
+            place,
+            trace_parent,
+        })
     }
 }
 

@@ -85,7 +85,11 @@ impl Asked {
     ) -> Bytes {
         match self {
             Self::Chat(chat) => {
-                let edits = ChatEdits { model, ask_usage: self.hides_usage(), output_tokens_max };
+                let edits = ChatEdits {
+                    model,
+                    ask_usage: self.hides_usage(),
+                    output_tokens_max,
+                };
                 chat.upstream_body(body, &edits)
             }
             Self::Embeddings(embeddings) => embeddings.upstream_body(body, model),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tollgate_domain::{ErrorKind, Money, Provenance, TerminalState, Usage};
-use tollgate_ledger::{AttemptDraft, Outcome, Reservation};
+use tollgate_ledger::{AttemptDraft, Outcome, PricedModel, Reservation};
 use tollgate_providers::{Phase, UpstreamAnswer, UpstreamError, UpstreamRequest};
 use tollgate_resilience::RetryBudget;
 use tollgate_routing::{Candidate, plan};
 use uuid::Uuid;
 
 use crate::admission::Admission;
-use crate::catalog::{Model, Priced, Target};
+use crate::catalog::{Model, Target};
 use crate::clock::now;
 use crate::error::EngineError;
 use crate::opened::{Failure, First, Retry, open};
@@ -36,8 +36,13 @@ impl Worker {
         let engine = self.engine();
         let seed = seed_of(progress);
         let candidates = self.candidates(admission, seed);
-        let timeouts = candidates.iter().filter_map(|(model, at)| model.targets.get(*at));
-        let longest = timeouts.map(|target| target.total_timeout).max().unwrap_or_default();
+        let timeouts = candidates
+            .iter()
+            .filter_map(|(model, at)| model.targets.get(*at));
+        let longest = timeouts
+            .map(|target| target.total_timeout)
+            .max()
+            .unwrap_or_default();
         let mut budget = RetryBudget::new(&engine.config().retry, Instant::now() + longest);
         engine.retries().first_attempt();
         let mut error = no_targets();
@@ -47,16 +52,17 @@ impl Worker {
             if let Some(wait) = wait {
                 tokio::time::sleep(wait).await;
             }
-            let (reservation, failure) = match self.attempt(admission, &model, target, progress).await? {
-                Tried::Answered(first) => return Ok(*first),
-                Tried::Closed(closed) => {
-                    if progress.record.attempts.is_empty() {
-                        error = closed;
+            let (reservation, failure) =
+                match self.attempt(admission, &model, target, progress).await? {
+                    Tried::Answered(first) => return Ok(*first),
+                    Tried::Closed(closed) => {
+                        if progress.record.attempts.is_empty() {
+                            error = closed;
+                        }
+                        continue;
                     }
-                    continue;
-                }
-                Tried::Failed(reservation, failure) => (reservation, failure),
-            };
+                    Tried::Failed(reservation, failure) => (reservation, failure),
+                };
             if failure.retry == Retry::Anywhere {
                 queue.push_back(((model, target), Some(Duration::ZERO)));
             }
@@ -95,7 +101,7 @@ impl Worker {
                     index,
                     weight: target.weight,
                     order: target.order,
-                    is_available: target.breaker.state().lets_through(),
+                    is_available: target.breaker.lets_through(),
                 })
                 .collect();
             let order = plan(&options, seed);
@@ -127,7 +133,7 @@ impl Worker {
         let priced = self
             .engine()
             .catalog()
-            .price(model, target, &upstream_model)
+            .price(target, &upstream_model)
             .ok_or_else(|| unknown_price(&upstream_model))?;
         let (bound, inject) = self.output_bound(admission, &priced);
         let amount = reserve_amount(admission, &priced, bound)?;
@@ -144,12 +150,14 @@ impl Worker {
             upstream_model: Arc::clone(&upstream_model),
             started_at: now(),
             price: priced.price,
-            price_version: priced.version,
+            long_context: priced.long_context,
+            price_version: Arc::clone(&priced.version),
             prompt_tokens_known: admission.asked.prompt_tokens_estimate(),
         };
         let caller = &admission.caller;
         let reservation =
-            self.journal().reserve(draft, &caller.org_account, &caller.key_account, amount)?;
+            self.journal()
+                .reserve(draft, &caller.org_account, &caller.key_account, amount)?;
         progress.record.attempts.push(AttemptRecord {
             provider: Arc::clone(&target.provider),
             upstream_model: Arc::clone(&upstream_model),
@@ -160,7 +168,9 @@ impl Worker {
         });
         let request = UpstreamRequest {
             endpoint: admission.asked.endpoint(),
-            body: admission.asked.upstream_body(&admission.body, &upstream_model, inject),
+            body: admission
+                .asked
+                .upstream_body(&admission.body, &upstream_model, inject),
             is_stream: admission.asked.is_stream(),
             trace_parent: admission.trace_parent.clone(),
         };
@@ -173,7 +183,12 @@ impl Worker {
         let tried = match opened {
             Ok(opened) => {
                 pass.success();
-                Tried::Answered(Box::new(opened.into_first((model, target_index), bulkhead, reservation, began)))
+                Tried::Answered(Box::new(opened.into_first(
+                    (model, target_index),
+                    bulkhead,
+                    reservation,
+                    began,
+                )))
             }
             Err(failure) => {
                 failure.tell(pass);
@@ -189,9 +204,12 @@ impl Worker {
         request: UpstreamRequest,
     ) -> Result<UpstreamAnswer, UpstreamError> {
         let admitted = self.gate().admit();
-        let call = self.providers().call(&admitted, target.provider_index, request).ok_or_else(|| {
-            UpstreamError::NotReady { advice: "the provider is not configured".to_owned() }
-        })?;
+        let call = self
+            .providers()
+            .call(&admitted, target.provider_index, request)
+            .ok_or_else(|| UpstreamError::NotReady {
+                advice: "the provider is not configured".to_owned(),
+            })?;
         match tokio::time::timeout(target.total_timeout, call).await {
             Ok(answer) => answer,
             Err(_) => Err(UpstreamError::Timeout(Phase::Total)),
@@ -199,8 +217,11 @@ impl Worker {
     }
 
     /// The most answer tokens per choice, and the bound to set upstream if the client set none.
-    fn output_bound(&self, admission: &Admission, priced: &Priced) -> (u64, Option<u64>) {
-        match (admission.asked.output_tokens_max(), priced.output_tokens_max) {
+    fn output_bound(&self, admission: &Admission, priced: &PricedModel) -> (u64, Option<u64>) {
+        match (
+            admission.asked.output_tokens_max(),
+            priced.max_output_tokens,
+        ) {
             (Some(asked), Some(most)) => (asked.min(most), None),
             (Some(bound), None) | (None, Some(bound)) => (bound, None),
             (None, None) if admission.caller.has_budget() => {
@@ -218,7 +239,11 @@ impl Worker {
         is_final: bool,
         progress: &mut Progress,
     ) {
-        let latency_us = progress.record.attempts.last().map_or(0, |a| micros(a.started.elapsed()));
+        let latency_us = progress
+            .record
+            .attempts
+            .last()
+            .map_or(0, |a| micros(a.started.elapsed()));
         reservation.settle(Outcome {
             usage: Usage::default(),
             provenance: Provenance::Missing,
@@ -234,20 +259,22 @@ impl Worker {
 
 fn reserve_amount(
     admission: &Admission,
-    priced: &Priced,
+    priced: &PricedModel,
     output_tokens: u64,
 ) -> Result<Money, EngineError> {
     if !admission.caller.has_budget() {
         return Ok(Money::ZERO);
     }
     let answer = output_tokens.saturating_mul(admission.asked.choices());
-    priced.price.worst_cost(admission.asked.prompt_tokens_bound(), answer).map_err(|_| {
-        EngineError::new(
-            ErrorKind::BudgetExceeded,
-            "budget_exceeded",
-            "the request could cost more than any budget holds; lower max_completion_tokens",
-        )
-    })
+    priced
+        .worst_cost(admission.asked.prompt_tokens_bound(), answer)
+        .map_err(|_| {
+            EngineError::new(
+                ErrorKind::BudgetExceeded,
+                "budget_exceeded",
+                "the request could cost more than any budget holds; lower max_completion_tokens",
+            )
+        })
 }
 
 fn seed_of(progress: &Progress) -> u64 {
@@ -256,8 +283,12 @@ fn seed_of(progress: &Progress) -> u64 {
 }
 
 fn no_targets() -> EngineError {
-    EngineError::new(ErrorKind::Unavailable, "service_unavailable", "no target can take the call")
-        .with_retry_after(Duration::from_secs(5))
+    EngineError::new(
+        ErrorKind::Unavailable,
+        "service_unavailable",
+        "no target can take the call",
+    )
+    .with_retry_after(Duration::from_secs(5))
 }
 
 fn unknown_price(model: &str) -> EngineError {
@@ -275,7 +306,10 @@ fn breaker_open(target: &Target, retry_after: Duration) -> EngineError {
     EngineError::new(
         ErrorKind::Unavailable,
         "provider_unavailable",
-        format!("the provider {} has failed too often and is being left alone", target.provider),
+        format!(
+            "the provider {} has failed too often and is being left alone",
+            target.provider
+        ),
     )
     .with_retry_after(retry_after)
 }
@@ -284,7 +318,10 @@ fn bulkhead_full(target: &Target) -> EngineError {
     EngineError::new(
         ErrorKind::Unavailable,
         "provider_busy",
-        format!("the provider {} has as many calls under way as it may have", target.provider),
+        format!(
+            "the provider {} has as many calls under way as it may have",
+            target.provider
+        ),
     )
     .with_retry_after(Duration::from_secs(1))
 }

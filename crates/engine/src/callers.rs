@@ -35,7 +35,11 @@ impl Caller {
     /// Returns who this is, for permission checks.
     #[must_use]
     pub const fn principal(&self) -> Principal {
-        Principal { org_id: self.key.org_id, key_id: self.key.id, role: self.key.role }
+        Principal {
+            org_id: self.key.org_id,
+            key_id: self.key.id,
+            role: self.key.role,
+        }
     }
 
     /// Returns whether some budget bounds what this caller may spend.
@@ -61,7 +65,9 @@ pub struct Callers {
 
 impl std::fmt::Debug for Callers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Callers").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Callers")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +122,8 @@ impl Callers {
     /// # Errors
     /// When the store cannot be read; what is remembered stays in use.
     pub fn refresh(&self) -> Result<(), StoreError> {
-        self.epoch.fetch_max(self.store.auth_epoch()?, Ordering::AcqRel);
+        self.epoch
+            .fetch_max(self.store.auth_epoch()?, Ordering::AcqRel);
         Ok(())
     }
 
@@ -137,15 +144,24 @@ impl Callers {
 
     async fn look_up(self: &Arc<Self>, public_id: &str) -> Result<Arc<Caller>, EngineError> {
         let busy = || {
-            EngineError::new(ErrorKind::Unavailable, "service_unavailable", "look-ups have stopped")
+            EngineError::new(
+                ErrorKind::Unavailable,
+                "service_unavailable",
+                "look-ups have stopped",
+            )
         };
-        let _turn = Arc::clone(&self.lookups).acquire_owned().await.map_err(|_| busy())?;
+        let _turn = Arc::clone(&self.lookups)
+            .acquire_owned()
+            .await
+            .map_err(|_| busy())?;
         // Somebody else may have looked it up while this one waited for its turn.
         if let Some(found) = self.remembered(public_id) {
             return found;
         }
         let (callers, public_id) = (Arc::clone(self), Box::<str>::from(public_id));
-        tokio::task::spawn_blocking(move || callers.load(&public_id)).await.map_err(|_| busy())?
+        tokio::task::spawn_blocking(move || callers.load(&public_id))
+            .await
+            .map_err(|_| busy())?
     }
 
     fn load(&self, public_id: &str) -> Result<Arc<Caller>, EngineError> {
@@ -154,7 +170,10 @@ impl Callers {
             self.unknown.insert(public_id.into(), epoch);
             return Err(not_valid());
         };
-        let organization = self.store.find_organization(key.org_id)?.ok_or_else(not_valid)?;
+        let organization = self
+            .store
+            .find_organization(key.org_id)?
+            .ok_or_else(not_valid)?;
         let (org_scope, key_scope) = (BudgetScope::Org(organization.id), BudgetScope::Key(key.id));
         let caller = Arc::new(Caller {
             limits: [

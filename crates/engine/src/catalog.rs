@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_domain::ModelPrice;
-use tollgate_ledger::PriceTable;
+use tollgate_ledger::{Mode, PriceTable, PricedModel};
 use tollgate_resilience::{Breaker, BreakerConfig, Parallel};
 
 /// A model as it is configured.
@@ -84,7 +84,8 @@ pub struct Target {
     pub(crate) bulkhead: Option<Arc<Parallel>>,
     /// Opens when the target fails, and lets one call at a time find out whether it is back.
     pub breaker: Breaker,
-    is_free: bool,
+    /// What a call costs; `None` when that depends on the model that is asked for.
+    priced: Option<Arc<PricedModel>>,
 }
 
 impl Target {
@@ -100,15 +101,6 @@ pub struct Model {
     pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<Target>,
     pub(crate) fallbacks: Vec<Arc<str>>,
-    price: Option<ModelPrice>,
-}
-
-/// What a call to a target costs.
-#[derive(Debug, Clone)]
-pub(crate) struct Priced {
-    pub(crate) price: ModelPrice,
-    pub(crate) version: Arc<str>,
-    pub(crate) output_tokens_max: Option<u64>,
 }
 
 /// Every model, by name.
@@ -117,9 +109,6 @@ pub struct Catalog {
     models: HashMap<Arc<str>, Arc<Model>>,
     prefixes: Vec<Arc<Model>>,
     prices: PriceTable,
-    price_version: Arc<str>,
-    settings_version: Arc<str>,
-    unknown_version: Arc<str>,
     unknown_price: UnknownPrice,
 }
 
@@ -134,14 +123,10 @@ impl Catalog {
         unknown_price: UnknownPrice,
         breaker: &BreakerConfig,
     ) -> Result<Self, CatalogError> {
-        let price_version = Arc::from(prices.version());
         let mut catalog = Self {
             models: HashMap::new(),
             prefixes: Vec::new(),
             prices,
-            price_version,
-            settings_version: Arc::from("settings"),
-            unknown_version: Arc::from("unknown"),
             unknown_price,
         };
         for config in models {
@@ -149,8 +134,12 @@ impl Catalog {
             if config.targets.is_empty() {
                 return Err(CatalogError::NoTargets(config.name));
             }
-            let model = Arc::new(Model::new(&name, config, breaker));
-            if catalog.models.insert(Arc::clone(&name), Arc::clone(&model)).is_some() {
+            let model = Arc::new(Model::new(&name, config, breaker, &catalog.prices));
+            if catalog
+                .models
+                .insert(Arc::clone(&name), Arc::clone(&model))
+                .is_some()
+            {
                 return Err(CatalogError::Duplicate(name.to_string()));
             }
             if name.ends_with('*') {
@@ -158,7 +147,9 @@ impl Catalog {
             }
         }
         // The longest prefix is the closest match.
-        catalog.prefixes.sort_by_key(|model| std::cmp::Reverse(model.name.len()));
+        catalog
+            .prefixes
+            .sort_by_key(|model| std::cmp::Reverse(model.name.len()));
         for model in catalog.models.values() {
             for fallback in &model.fallbacks {
                 if catalog.find(fallback).is_none() {
@@ -181,7 +172,10 @@ impl Catalog {
             return None;
         }
         let model = self.prefixes.iter().find(|model| {
-            model.name.strip_suffix('*').is_some_and(|prefix| asked.starts_with(prefix))
+            model
+                .name
+                .strip_suffix('*')
+                .is_some_and(|prefix| asked.starts_with(prefix))
         })?;
         Some((Arc::from(asked), Arc::clone(model)))
     }
@@ -195,55 +189,92 @@ impl Catalog {
     /// Returns the names of all models, sorted; patterns are not names.
     #[must_use]
     pub fn names(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<_> =
-            self.models.keys().filter(|name| !name.ends_with('*')).cloned().collect();
+        let mut names: Vec<_> = self
+            .models
+            .keys()
+            .filter(|name| !name.ends_with('*'))
+            .cloned()
+            .collect();
         names.sort_unstable();
         names
     }
 
     /// Returns each model's name with its targets.
     pub fn targets(&self) -> impl Iterator<Item = (&Arc<str>, &Target)> {
-        self.models
-            .values()
-            .flat_map(|model| model.targets.iter().map(move |target| (&model.name, target)))
+        self.models.values().flat_map(|model| {
+            model
+                .targets
+                .iter()
+                .map(move |target| (&model.name, target))
+        })
     }
 
     /// Returns what a call costs; `None` when it is not known and must not go on.
-    pub(crate) fn price(&self, model: &Model, target: &Target, upstream: &str) -> Option<Priced> {
-        let listed = self.prices.lookup(upstream);
-        let output_tokens_max = listed.as_ref().and_then(|listed| listed.output_tokens_max);
-        let (price, version) = match (model.price, listed) {
-            (Some(price), _) => (price, &self.settings_version),
-            _ if target.is_free => (ModelPrice::FREE, &self.settings_version),
-            (None, Some(listed)) => (listed.price, &self.price_version),
-            (None, None) if self.unknown_price == UnknownPrice::AllowFlagged => {
-                (ModelPrice::FREE, &self.unknown_version)
-            }
-            (None, None) => return None,
-        };
-        Some(Priced { price, version: Arc::clone(version), output_tokens_max })
+    pub(crate) fn price(&self, target: &Target, upstream: &str) -> Option<Arc<PricedModel>> {
+        if let Some(priced) = &target.priced {
+            return Some(Arc::clone(priced));
+        }
+        let listed = self.prices.lookup(upstream).cloned().map(Arc::new);
+        match self.unknown_price {
+            UnknownPrice::AllowFlagged => Some(listed.unwrap_or_else(|| Arc::new(unknown()))),
+            UnknownPrice::Deny => listed,
+        }
+    }
+}
+
+/// The price of a call whose price is not known, and that is let through all the same.
+fn unknown() -> PricedModel {
+    PricedModel {
+        provider: Arc::default(),
+        mode: Mode::Chat,
+        price: ModelPrice::FREE,
+        long_context: None,
+        max_output_tokens: None,
+        context_tokens: None,
+        version: Arc::from("unknown"),
     }
 }
 
 impl Model {
-    fn new(name: &Arc<str>, config: ModelConfig, breaker: &BreakerConfig) -> Self {
+    fn new(
+        name: &Arc<str>,
+        config: ModelConfig,
+        breaker: &BreakerConfig,
+        prices: &PriceTable,
+    ) -> Self {
+        let is_pattern = name.ends_with('*');
         let targets = config.targets.into_iter().map(|target| Target {
             provider_index: target.provider_index,
             provider: Arc::from(target.provider),
-            model: (!name.ends_with('*')).then(|| Arc::from(target.model)),
+            priced: priced(&target, config.price, is_pattern, prices),
+            model: (!is_pattern).then(|| Arc::from(target.model)),
             weight: target.weight,
             order: target.order,
             total_timeout: target.total_timeout,
             bulkhead: (target.max_parallel > 0)
                 .then(|| Arc::new(Parallel::new(target.max_parallel))),
             breaker: Breaker::new(breaker),
-            is_free: target.is_free,
         });
         Self {
             targets: targets.collect(),
             name: Arc::clone(name),
             fallbacks: config.fallbacks.into_iter().map(Arc::from).collect(),
-            price: config.price,
         }
     }
+}
+
+/// What a target's calls cost, where that does not depend on the model that is asked for.
+fn priced(
+    target: &TargetConfig,
+    price: Option<ModelPrice>,
+    is_pattern: bool,
+    prices: &PriceTable,
+) -> Option<Arc<PricedModel>> {
+    let price = price.or(target.is_free.then_some(ModelPrice::FREE));
+    let table = match price {
+        Some(price) => &prices.clone().with(&target.model, price),
+        None if is_pattern => return None,
+        None => prices,
+    };
+    table.lookup(&target.model).cloned().map(Arc::new)
 }

@@ -27,12 +27,14 @@ pub struct EngineError {
 
 impl EngineError {
     /// Makes an error without a field and without a time to repeat.
-    pub fn new(
-        kind: ErrorKind,
-        code: &'static str,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { kind, code, message: message.into(), param: None, retry_after: None }
+    pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn with_retry_after(mut self, retry_after: Duration) -> Self {
@@ -56,7 +58,10 @@ impl From<WireError> for EngineError {
     fn from(error: WireError) -> Self {
         let message = error.to_string();
         let param = error.param().map(ToOwned::to_owned);
-        Self { param, ..Self::new(error.kind(), error.code(), message) }
+        Self {
+            param,
+            ..Self::new(error.kind(), error.code(), message)
+        }
     }
 }
 
@@ -69,7 +74,10 @@ impl From<Denied> for EngineError {
 impl From<StoreError> for EngineError {
     /// A store that fails never reads as a bad credential.
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "a look-up in the store failed");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a look-up in the store failed"
+        );
         Self::new(
             ErrorKind::Unavailable,
             "service_unavailable",
@@ -90,8 +98,14 @@ impl From<LedgerError> for EngineError {
         };
         let kind = error.kind();
         if kind != ErrorKind::BudgetExceeded {
-            tracing::error!(error = &error as &dyn std::error::Error, "the ledger cannot reserve");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the ledger cannot reserve"
+            );
         }
-        Self { retry_after, ..Self::new(kind, code, error.to_string()) }
+        Self {
+            retry_after,
+            ..Self::new(kind, code, error.to_string())
+        }
     }
 }

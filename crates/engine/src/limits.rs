@@ -27,7 +27,9 @@ impl ScopeLimits {
             limits,
             requests: rate(limits.rpm_limit),
             tokens: rate(limits.tpm_limit),
-            parallel: limits.max_parallel_requests.map(|max| Arc::new(Parallel::new(max))),
+            parallel: limits
+                .max_parallel_requests
+                .map(|max| Arc::new(Parallel::new(max))),
         }
     }
 }
@@ -41,8 +43,10 @@ pub(crate) struct LimitTable {
 impl LimitTable {
     pub(crate) fn new(scopes_max: u64) -> Self {
         // Every window is a minute: what has not been used for ten has nothing left to remember.
-        let scopes =
-            Cache::builder().max_capacity(scopes_max).time_to_idle(Duration::from_secs(600)).build();
+        let scopes = Cache::builder()
+            .max_capacity(scopes_max)
+            .time_to_idle(Duration::from_secs(600))
+            .build();
         Self { scopes }
     }
 
@@ -80,7 +84,11 @@ pub struct Rates {
 }
 
 fn tightest(one: Option<Rate>, state: &RateState) -> Option<Rate> {
-    let other = Rate { limit: state.limit, remaining: state.remaining, reset: state.reset };
+    let other = Rate {
+        limit: state.limit,
+        remaining: state.remaining,
+        reset: state.reset,
+    };
     match one {
         Some(rate) if rate.remaining <= other.remaining => Some(rate),
         _ => Some(other),
@@ -100,10 +108,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Takes a place in every limit of both scopes, or none.
-    pub(crate) fn take(
-        scopes: [Arc<ScopeLimits>; 2],
-        tokens: u64,
-    ) -> Result<Self, EngineError> {
+    pub(crate) fn take(scopes: [Arc<ScopeLimits>; 2], tokens: u64) -> Result<Self, EngineError> {
         let mut permits = [None, None];
         for (permit, scope) in permits.iter_mut().zip(&scopes) {
             if let Some(parallel) = &scope.parallel {
@@ -129,13 +134,17 @@ impl Place {
 
     fn count_request(&mut self) -> Result<(), EngineError> {
         for (at, scope) in self.scopes.iter().enumerate() {
-            let Some(limit) = &scope.requests else { continue };
+            let Some(limit) = &scope.requests else {
+                continue;
+            };
             match limit.check(1) {
                 Ok(state) => self.rates.requests = tightest(self.rates.requests, &state),
                 Err(limited) => {
-                    self.scopes.iter().take(at).filter_map(|scope| scope.requests.as_ref()).for_each(
-                        |limit| limit.correct(1, 0),
-                    );
+                    self.scopes
+                        .iter()
+                        .take(at)
+                        .filter_map(|scope| scope.requests.as_ref())
+                        .for_each(|limit| limit.correct(1, 0));
                     return Err(rate_limited("requests", &limited));
                 }
             }
@@ -146,17 +155,24 @@ impl Place {
     /// Holds an estimate in every token limit. An estimate above a whole limit holds the whole limit: what is
     /// truly used is charged afterwards, also beyond it.
     fn hold_tokens(&mut self, tokens: u32) -> Result<(), EngineError> {
-        let limits = self.scopes.iter().filter_map(|scope| scope.limits.tpm_limit);
-        let Some(smallest) = limits.min() else { return Ok(()) };
+        let limits = self
+            .scopes
+            .iter()
+            .filter_map(|scope| scope.limits.tpm_limit);
+        let Some(smallest) = limits.min() else {
+            return Ok(());
+        };
         let tokens = tokens.clamp(1, smallest.max(1));
         for (at, scope) in self.scopes.iter().enumerate() {
             let Some(limit) = &scope.tokens else { continue };
             match limit.check(tokens) {
                 Ok(state) => self.rates.tokens = tightest(self.rates.tokens, &state),
                 Err(limited) => {
-                    self.scopes.iter().take(at).filter_map(|scope| scope.tokens.as_ref()).for_each(
-                        |limit| limit.correct(tokens, 0),
-                    );
+                    self.scopes
+                        .iter()
+                        .take(at)
+                        .filter_map(|scope| scope.tokens.as_ref())
+                        .for_each(|limit| limit.correct(tokens, 0));
                     return Err(rate_limited("tokens", &limited));
                 }
             }
@@ -189,7 +205,10 @@ fn rate_limited(what: &str, limited: &RateLimited) -> EngineError {
     EngineError::new(
         ErrorKind::RateLimited,
         "rate_limit_exceeded",
-        format!("the limit of {} {what} per minute is reached", limited.state.limit),
+        format!(
+            "the limit of {} {what} per minute is reached",
+            limited.state.limit
+        ),
     )
     .with_retry_after(limited.retry_after.unwrap_or(Duration::from_secs(60)))
 }

@@ -71,8 +71,18 @@ pub(crate) struct Opened {
 }
 
 enum OpenedBody {
-    Whole { body: Bytes, usage: Usage, provenance: Provenance, state: TerminalState },
-    Stream { upstream: ByteStream, decoder: StreamDecoder, ready: Bytes, deadline: Instant },
+    Whole {
+        body: Bytes,
+        usage: Usage,
+        provenance: Provenance,
+        state: TerminalState,
+    },
+    Stream {
+        upstream: ByteStream,
+        decoder: StreamDecoder,
+        ready: Bytes,
+        deadline: Instant,
+    },
 }
 
 impl Opened {
@@ -94,25 +104,41 @@ impl Opened {
             is_final: true,
         };
         let body = match self.body {
-            OpenedBody::Whole { body, usage, provenance, state } => {
-                outcome = Outcome { usage, provenance, state, ..outcome };
+            OpenedBody::Whole {
+                body,
+                usage,
+                provenance,
+                state,
+            } => {
+                outcome = Outcome {
+                    usage,
+                    provenance,
+                    state,
+                    ..outcome
+                };
                 FirstBody::Whole(body)
             }
-            OpenedBody::Stream { upstream, decoder, ready, deadline } => {
-                FirstBody::Stream(Box::new(Started {
-                    upstream,
-                    decoder,
-                    ready,
-                    began,
-                    deadline,
-                    first_token_us: latency_us,
-                    model: Arc::clone(model),
-                    target,
-                    bulkhead,
-                }))
-            }
+            OpenedBody::Stream {
+                upstream,
+                decoder,
+                ready,
+                deadline,
+            } => FirstBody::Stream(Box::new(Started {
+                upstream,
+                decoder,
+                ready,
+                began,
+                deadline,
+                first_token_us: latency_us,
+                model: Arc::clone(model),
+                target,
+                bulkhead,
+            })),
         };
-        let provider = model.targets.get(target).map(|target| Arc::clone(&target.provider));
+        let provider = model
+            .targets
+            .get(target)
+            .map(|target| Arc::clone(&target.provider));
         First {
             status: self.status,
             headers: self.headers,
@@ -131,7 +157,11 @@ pub(crate) async fn open(
     began: Instant,
     total: Duration,
 ) -> Result<Opened, Failure> {
-    let UpstreamAnswer { status, headers, body } = answer;
+    let UpstreamAnswer {
+        status,
+        headers,
+        body,
+    } = answer;
     let body = match body {
         AnswerBody::Whole(body) if status.is_success() => open_whole(body, admission)?,
         AnswerBody::Whole(body) => open_refusal(status, &headers, body)?,
@@ -141,7 +171,11 @@ pub(crate) async fn open(
             open_stream(upstream, decoder, deadline).await?
         }
     };
-    Ok(Opened { status, headers, body })
+    Ok(Opened {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn open_whole(body: Bytes, admission: &Admission) -> Result<OpenedBody, Failure> {
@@ -157,9 +191,17 @@ fn open_whole(body: Bytes, admission: &Admission) -> Result<OpenedBody, Failure>
     })?;
     let (usage, provenance) = match facts.usage {
         Some(usage) => (usage, Provenance::Provider),
-        None => (estimate(admission, facts.answer_bytes), Provenance::Estimated),
+        None => (
+            estimate(admission, facts.answer_bytes),
+            Provenance::Estimated,
+        ),
     };
-    Ok(OpenedBody::Whole { body, usage, provenance, state: TerminalState::Ok })
+    Ok(OpenedBody::Whole {
+        body,
+        usage,
+        provenance,
+        state: TerminalState::Ok,
+    })
 }
 
 /// What was probably used when the provider does not say.
@@ -250,22 +292,43 @@ async fn open_stream(
         let chunk = match next {
             Err(_) => return Err(Failure::from_error(&UpstreamError::Timeout(Phase::Total))),
             Ok(Some(Err(error))) => return Err(Failure::from_error(&error)),
-            Ok(None) => return Err(bad("provider_stream_cut", "the provider's stream ended before it began")),
+            Ok(None) => {
+                return Err(bad(
+                    "provider_stream_cut",
+                    "the provider's stream ended before it began",
+                ));
+            }
             Ok(Some(Ok(chunk))) => chunk,
         };
-        let ready = decoder
-            .push(chunk)
-            .map_err(|_| bad("invalid_provider_answer", "the provider's stream is not valid"))?;
+        let ready = decoder.push(chunk).map_err(|_| {
+            bad(
+                "invalid_provider_answer",
+                "the provider's stream is not valid",
+            )
+        })?;
         if decoder.error_seen() {
-            return Err(bad("provider_error", "the provider's stream began with an error"));
+            return Err(bad(
+                "provider_error",
+                "the provider's stream began with an error",
+            ));
         }
         let is_worth_giving = decoder.has_content() || decoder.is_done();
         if is_worth_giving && held.is_empty() {
-            return Ok(OpenedBody::Stream { upstream, decoder, ready, deadline });
+            return Ok(OpenedBody::Stream {
+                upstream,
+                decoder,
+                ready,
+                deadline,
+            });
         }
         held.extend_from_slice(&ready);
         if is_worth_giving {
-            return Ok(OpenedBody::Stream { upstream, decoder, ready: held.freeze(), deadline });
+            return Ok(OpenedBody::Stream {
+                upstream,
+                decoder,
+                ready: held.freeze(),
+                deadline,
+            });
         }
     }
 }
@@ -285,7 +348,9 @@ impl Failure {
             UpstreamError::Timeout(_) => (ErrorKind::Timeout, "provider_timeout", None),
             UpstreamError::Connect(_) => (ErrorKind::Upstream, "provider_unreachable", None),
             UpstreamError::Broken(_) => (ErrorKind::Upstream, "provider_disconnected", None),
-            UpstreamError::TooLarge { .. } => (ErrorKind::Upstream, "provider_answer_too_large", None),
+            UpstreamError::TooLarge { .. } => {
+                (ErrorKind::Upstream, "provider_answer_too_large", None)
+            }
             UpstreamError::Busy { retry_after } => {
                 (ErrorKind::Unavailable, "provider_busy", Some(*retry_after))
             }
@@ -304,14 +369,24 @@ impl Failure {
             UpstreamError::NotReady { advice } => format!("the provider is not ready: {advice}"),
             error => format!("the provider gave no answer: {error}"),
         };
-        let error = EngineError { retry_after, ..EngineError::new(kind, code, message) };
-        Self { error, status: None, retry, retry_after }
+        let error = EngineError {
+            retry_after,
+            ..EngineError::new(kind, code, message)
+        };
+        Self {
+            error,
+            status: None,
+            retry,
+            retry_after,
+        }
     }
 
     /// Tells the breaker. A busy or limiting provider is well; a bad credential is our own fault.
     pub(crate) fn tell(&self, pass: BreakerPass<'_>) {
         match self.error.code {
-            "provider_rate_limited" | "provider_credential_refused" | "provider_busy"
+            "provider_rate_limited"
+            | "provider_credential_refused"
+            | "provider_busy"
             | "provider_not_ready" => drop(pass),
             _ => pass.failure(),
         }
@@ -327,4 +402,3 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| number("retry-after").map(Duration::from_secs))
         .map(|wait| wait.min(LONGEST))
 }
-

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tollgate_domain::{
-    KeyId, Money, OrgId, Provenance, RequestId, Surface, TerminalState, Usage,
-};
+use tollgate_domain::{KeyId, Money, OrgId, Provenance, RequestId, Surface, TerminalState, Usage};
 
 use crate::error::EngineError;
 

@@ -32,7 +32,9 @@ pub struct Inbound {
 
 impl std::fmt::Debug for Inbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbound").field("request_id", &self.request_id).finish_non_exhaustive()
+        f.debug_struct("Inbound")
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -84,12 +84,17 @@ impl AnswerStream {
     fn usage(&self, otherwise: Provenance) -> (Usage, Provenance) {
         match self.started.decoder.usage() {
             Some(usage) => (usage, Provenance::Provider),
-            None => (estimate(&self.admission, self.started.decoder.answer_bytes()), otherwise),
+            None => (
+                estimate(&self.admission, self.started.decoder.answer_bytes()),
+                otherwise,
+            ),
         }
     }
 
     fn settle(&mut self, state: TerminalState, otherwise: Provenance) {
-        let Some(reservation) = self.reservation.take() else { return };
+        let Some(reservation) = self.reservation.take() else {
+            return;
+        };
         let (usage, provenance) = self.usage(otherwise);
         let settled = reservation.settle(Outcome {
             usage,
@@ -104,10 +109,8 @@ impl AnswerStream {
         self.progress.end_attempt(state, None);
         self.progress.record.usage = usage;
         self.progress.record.provenance = provenance;
-        self.progress.record.cost = settled.cost();
-        if !settled.is_durable() {
-            self.settling = Some(Box::pin(settled.durable()));
-        }
+        self.progress.record.cost = settled.cost;
+        self.settling = Some(Box::pin(async move { drop(settled.durable().await) }));
     }
 
     /// Ends the stream as the provider ended it.
@@ -152,7 +155,10 @@ impl AnswerStream {
 
     fn take_chunk(&mut self, chunk: Bytes) {
         match self.started.decoder.push(chunk) {
-            Err(_) => self.cut("invalid_provider_answer", "the provider's stream is not valid"),
+            Err(_) => self.cut(
+                "invalid_provider_answer",
+                "the provider's stream is not valid",
+            ),
             Ok(ready) => {
                 self.ready = Some(ready).filter(|bytes| !bytes.is_empty());
                 if self.started.decoder.is_done() {
@@ -175,7 +181,10 @@ impl AnswerStream {
                 self.progress.record.error_code = Some("provider_error");
             }
             StreamEnd::Cut => {
-                self.cut("provider_stream_cut", "the provider's stream broke off before its end");
+                self.cut(
+                    "provider_stream_cut",
+                    "the provider's stream broke off before its end",
+                );
             }
         }
     }
@@ -185,7 +194,10 @@ impl AnswerStream {
             UpstreamError::Timeout(_) => "provider_timeout",
             _ => "provider_stream_cut",
         };
-        self.cut(code, &format!("the provider's stream broke off before its end: {error}"));
+        self.cut(
+            code,
+            &format!("the provider's stream broke off before its end: {error}"),
+        );
     }
 
     fn checkpoint(&mut self, now: Instant) {
@@ -259,7 +271,12 @@ struct Alarm {
 
 impl Alarm {
     const fn new(keep_alive: Duration, deadline: Instant, now: Instant) -> Self {
-        Self { keep_alive, deadline, spoke_at: now, timer: None }
+        Self {
+            keep_alive,
+            deadline,
+            spoke_at: now,
+            timer: None,
+        }
     }
 
     fn spoke(&mut self) {

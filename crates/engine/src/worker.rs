@@ -74,7 +74,12 @@ impl Engine {
         config: EngineConfig,
     ) -> Result<Self, StoreError> {
         let callers = Callers::new(store, ledger, pepper, config.callers_max)?;
-        Ok(Self { callers: Arc::new(callers), catalog, config, retries: RetryQuota::default() })
+        Ok(Self {
+            callers: Arc::new(callers),
+            catalog,
+            config,
+            retries: RetryQuota::default(),
+        })
     }
 
     /// Returns who may call.
@@ -122,7 +127,13 @@ impl Worker {
         let journal = ledger.writer()?;
         tasks.spawn(journal.flusher());
         let (providers, gate) = providers;
-        Ok(Self { engine, providers, gate, journal, tasks })
+        Ok(Self {
+            engine,
+            providers,
+            gate,
+            journal,
+            tasks,
+        })
     }
 
     /// Returns the shared engine.
@@ -166,10 +177,20 @@ impl Worker {
             Ok(first) => first,
             Err(error) => {
                 let rates = admission.place.rates;
-                return Reply { rates, ..refuse(progress, &error) };
+                return Reply {
+                    rates,
+                    ..refuse(progress, &error)
+                };
             }
         };
-        let First { status, headers, body, provider, reservation, outcome } = first;
+        let First {
+            status,
+            headers,
+            body,
+            provider,
+            reservation,
+            outcome,
+        } = first;
         let mut reply = Reply {
             status: status.as_u16(),
             body: ReplyBody::Whole(bytes::Bytes::new()),
@@ -185,13 +206,13 @@ impl Worker {
         progress.record.status = reply.status;
         match body {
             FirstBody::Whole(body) => {
-                let settled = reservation.settle(outcome.clone());
+                let settled = reservation.settle(outcome);
                 admission.place.used_tokens(outcome.usage.total_tokens());
                 progress.end_attempt(outcome.state, outcome.upstream_status);
                 progress.record.usage = outcome.usage;
                 progress.record.provenance = outcome.provenance;
-                progress.record.cost = settled.cost();
-                reply.cost = Some(settled.cost());
+                progress.record.cost = settled.cost;
+                reply.cost = Some(settled.cost);
                 settled.durable().await;
                 reply.body = ReplyBody::Whole(body);
             }
@@ -217,5 +238,10 @@ fn refuse(mut progress: Progress, error: &EngineError) -> Reply {
         progress.end_attempt(TerminalState::UpstreamError, None);
     }
     progress.fail(status_of(error.kind), error);
-    Reply { attempts, upstream, upstream_headers: HeaderMap::new(), ..Reply::of_error(error) }
+    Reply {
+        attempts,
+        upstream,
+        upstream_headers: HeaderMap::new(),
+        ..Reply::of_error(error)
+    }
 }

@@ -164,7 +164,7 @@ fn catalog(settings: &Settings) -> Result<Catalog, Problem> {
         UnknownPriceSetting::Deny => UnknownPrice::Deny,
         UnknownPriceSetting::AllowFlagged => UnknownPrice::AllowFlagged,
     };
-    let prices = PriceTable::bundled()
+    let prices = PriceTable::built_in()
         .map_err(|error| Problem::new("the bundled price list", error.to_string()))?;
     let models = settings.models.iter().map(|model| model_config(model, &settings.providers));
     Catalog::new(models.collect(), prices, unknown_price, &breaker)

@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use serde_json::{Value, json};
-use tollgate_ledger::JournalHealth;
 use tollgate_providers::Health;
 
 use crate::state::WorkerState;
@@ -20,7 +19,7 @@ pub(crate) async fn ready(state: Data<WorkerState>) -> HttpResponse {
     let shared = state.shared();
     let reason = if shared.is_draining() {
         Some("draining")
-    } else if shared.ledger.health() == JournalHealth::Failed {
+    } else if !shared.ledger.health().is_admitting {
         Some("the journal cannot be written")
     } else {
         None
@@ -36,10 +35,11 @@ pub(crate) async fn ready(state: Data<WorkerState>) -> HttpResponse {
 pub(crate) async fn report(state: Data<WorkerState>) -> HttpResponse {
     let shared = state.shared();
     let backlog = shared.ledger.backlog();
-    let journal = match shared.ledger.health() {
-        JournalHealth::Failed => "failed",
-        JournalHealth::Degraded => "degraded",
-        JournalHealth::Ok => "ok",
+    let health = shared.ledger.health();
+    let journal = match (health.is_admitting, health.failures) {
+        (false, _) => "failed",
+        (true, 0) => "ok",
+        (true, _) => "degraded",
     };
     let mut components = vec![
         json!({"name": "journal", "status": journal, "backlog_events": backlog.events}),

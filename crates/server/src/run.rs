@@ -78,10 +78,9 @@ pub fn serve(settings: Settings, options: Options) -> Result<(), Failure> {
     );
     bootstrap(&parts, options.bootstrap_key.as_ref())?;
     let done = actix_web::rt::System::new().block_on(run(&settings, &options, &parts, &telemetry));
-    if !parts.ledger.drained(DRAIN_LEDGER) {
+    if !parts.ledger.clone().close(DRAIN_LEDGER) {
         tracing::warn!("some usage waits in the journal for the next start");
     }
-    parts.ledger.close();
     tracing::info!("stopped");
     telemetry.stop();
     done
@@ -233,7 +232,6 @@ fn ticker(
                 tracing::warn!(error = error as &dyn std::error::Error, "the database does not answer");
             }
             shared.note_database(answered.is_ok().then(|| asked.elapsed()));
-            parts.ledger.sweep();
             std::thread::park_timeout(TICK);
         }
     })

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use tollgate_ledger::Ledger;
 use tollgate_store::Store;
 
-use crate::assemble::open_database;
+use crate::assemble::{ledger_config, open_database};
 use crate::problem::Failure;
 use crate::secrets::resolve;
 use crate::settings::{DialectSetting, Settings};
@@ -34,10 +34,10 @@ pub struct LedgerReport {
 /// When the database or the journal cannot be read.
 pub fn verify_ledger(settings: &Settings) -> Result<LedgerReport, Failure> {
     let store: Arc<dyn Store> = open_database(settings)?;
-    let report = Ledger::verify(&*store, &settings.ledger.journal_dir)
+    let report = Ledger::verify(&*store, &ledger_config(&settings.ledger))
         .map_err(|error| Failure::Other(error.into()))?;
     let json = serde_json::to_string(&report).map_err(|error| Failure::Other(error.into()))?;
-    Ok(LedgerReport { balances: report.balances(), text: report.to_string(), json })
+    Ok(LedgerReport { balances: report.is_balanced, text: report.to_string(), json })
 }
 
 /// Asks each provider for its models.
