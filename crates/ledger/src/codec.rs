@@ -14,10 +14,8 @@ use tollgate_domain::{
     Timestamp, Usage, UsageEvent,
 };
 
-/// Lengths beyond this are not believed. Four names of [`NAME_BYTES_MAX`] and all numbers fit.
-pub(crate) const PAYLOAD_BYTES_MAX: usize = 8 << 10;
-/// The longest name in a record.
-pub(crate) const NAME_BYTES_MAX: usize = 1 << 10;
+/// Lengths beyond this are not believed. Four names of the longest and all numbers fit.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 4 << 10;
 /// The length and the checksum.
 pub(crate) const HEADER_BYTES: usize = 8;
 
@@ -211,5 +209,155 @@ impl Flavor for Tail<'_> {
 
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tollgate_domain::BudgetScope;
+
+    use super::*;
+    use crate::testing::{KEY, NOW, ORG, attempt, usage};
+
+    const SEED: u32 = 7;
+
+    fn event() -> UsageEvent {
+        reserved().into_unknown(None)
+    }
+
+    fn reserved() -> Reserved {
+        Reserved {
+            attempt_id: attempt(1),
+            request_id: RequestId::from_bytes([3; 16]),
+            attempt: 2,
+            org_id: ORG,
+            key_id: KEY,
+            surface: Surface::Embeddings,
+            model: "fast".into(),
+            provider: "openai".into(),
+            upstream_model: "gpt".into(),
+            started_at: NOW,
+            org_charge: Some(Charge {
+                scope: BudgetScope::Org(ORG),
+                window_start: NOW.day(),
+            }),
+            key_charge: None,
+            amount: Money::from_nano(300),
+            known_prompt_tokens: 5,
+            known_cost: Money::from_nano(70),
+            price_version: "v".into(),
+        }
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits = hex
+            .bytes()
+            .filter(u8::is_ascii_hexdigit)
+            .collect::<Vec<_>>();
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    /// A journal may be read by a later version than wrote it. If this fails, records have changed:
+    /// raise `VERSION`, and keep reading the old ones.
+    #[test]
+    fn version_1_is_what_it_was() {
+        let seen = Checkpoint {
+            attempt_id: attempt(1),
+            usage: usage(9),
+            cost: Money::from_nano(80),
+        };
+        let mut frames = Vec::new();
+        assert!(append_reserved(&mut frames, SEED, &reserved()));
+        assert!(append_checkpoint(&mut frames, SEED, &seen));
+        assert!(append_settled(&mut frames, SEED, &event()));
+        let golden = bytes(include_str!("../tests/golden/journal-v1.hex"));
+        assert_eq!(frames, golden);
+        let mut rest = golden.as_slice();
+        for expected in [
+            Record::Reserved(Box::new(reserved())),
+            Record::Checkpoint(seen),
+            Record::Settled(Box::new(event())),
+        ] {
+            let Step::Record(record, size) = step(SEED, rest) else {
+                panic!("no record at {rest:?}");
+            };
+            assert_eq!(record, expected);
+            rest = &rest[size..];
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn an_intact_record_of_another_version_is_not_taken_for_damage() {
+        let mut frame = Vec::new();
+        assert!(append(&mut frame, SEED, 9, &1_u8));
+        assert_eq!(step(SEED, &frame), Step::Foreign(frame.len()));
+        frame.clear();
+        assert!(append(&mut frame, SEED, SETTLED, &(event(), 1_u8)));
+        assert_eq!(step(SEED, &frame), Step::Foreign(frame.len()));
+    }
+
+    #[test]
+    fn what_does_not_fit_a_frame_is_refused_whole() {
+        let mut frames = vec![1, 2, 3];
+        let mut event = event();
+        event.model = "m".repeat(PAYLOAD_BYTES_MAX);
+        assert!(!append_settled(&mut frames, SEED, &event));
+        assert_eq!(frames, [1, 2, 3]);
+        let longest = "m".repeat(tollgate_store::NAME_BYTES_MAX);
+        event.model.clone_from(&longest);
+        event.provider.clone_from(&longest);
+        event.upstream_model.clone_from(&longest);
+        event.price_version = longest;
+        event.latency_us = u64::MAX;
+        assert!(append_settled(&mut frames, SEED, &event));
+    }
+
+    #[test]
+    fn a_frame_of_another_run_is_none() {
+        let mut frame = Vec::new();
+        assert!(append_settled(&mut frame, SEED, &event()));
+        assert_eq!(step(SEED + 1, &frame), Step::Bad);
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_survives_its_frame(
+            counts in prop::array::uniform9(any::<u64>()), cost in any::<i64>(), time in any::<i64>(),
+            names in prop::array::uniform4(".{0,40}"), flags in any::<[bool; 4]>(),
+            status in any::<Option<u16>>(), attempt in any::<u16>(),
+        ) {
+            let [input, cached_input, cache_write, audio_input, output, reasoning, audio_output, latency_us, first] = counts;
+            let [model, provider, upstream_model, price_version] = names;
+            let charge = |scope| Charge { scope, window_start: Timestamp::from_micros(time / 2) };
+            let event = UsageEvent {
+                attempt,
+                is_final: flags[0],
+                model,
+                provider,
+                upstream_model,
+                price_version,
+                started_at: Timestamp::from_micros(time),
+                latency_us,
+                first_token_us: flags[1].then_some(first),
+                usage: Usage { input, cached_input, cache_write, audio_input, output, reasoning, audio_output },
+                cost: Money::from_nano(cost),
+                upstream_status: status,
+                org_charge: flags[2].then_some(charge(BudgetScope::Org(ORG))),
+                key_charge: flags[3].then_some(charge(BudgetScope::Key(KEY))),
+                ..event()
+            };
+            let mut frame = Vec::new();
+            prop_assert!(append_settled(&mut frame, SEED, &event));
+            let size = frame.len();
+            prop_assert_eq!(step(SEED, &frame), Step::Record(Record::Settled(Box::new(event)), size));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(!matches!(step(SEED, &bytes), Step::Record(..)));
+        }
     }
 }

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use tollgate_domain::{AttemptId, UsageEvent};
 use tollgate_store::UsageStore;
 
+use crate::booking::{BATCH_EVENTS, book};
 use crate::books::Books;
 use crate::codec::Record;
 use crate::journal::Journal;
 use crate::segment::{Item, Segment, SegmentName, SegmentReader};
 
-/// How many events one transaction of the store books, and how many when there are many more.
-pub(crate) const BATCH_EVENTS: usize = 1_000;
+/// How many events are booked at once when many wait.
 const LARGE_BATCH_EVENTS: usize = 4_000;
 
 /// A store that fails is tried again after the first of these, then after twice as long, and so on.
@@ -184,7 +184,8 @@ impl<'a> Drain<'a> {
     fn record(&self) -> Result<(), Stopped> {
         let mut backoff = BACKOFF;
         let mut is_failing = false;
-        while let Err(error) = self.store.record_usage(&self.batch) {
+        let dir = &self.journal.config.journal_dir;
+        while let Err(error) = book(self.store, dir, &self.batch) {
             if self.journal.is_stopping() {
                 return Err(Stopped);
             }

@@ -55,13 +55,11 @@ pub enum LedgerError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A name in the draft is longer than the journal holds.
-    #[error("the {field} of the call is longer than {bytes_max} bytes")]
-    TooLong {
-        /// Which field.
-        field: &'static str,
-        /// The longest that fits.
-        bytes_max: usize,
+    /// A name in the draft is longer than the store keeps, or holds a NUL.
+    #[error("the {what} of the call cannot be booked")]
+    Unbookable {
+        /// Which name.
+        what: &'static str,
     },
     /// The account is another organization's or another key's than the call.
     #[error("the account of {scope} does not belong to this call")]
@@ -82,7 +80,7 @@ impl LedgerError {
             }
             Self::Store(error) => error.kind(),
             Self::Locked { .. } | Self::UnknownRecord { .. } => ErrorKind::Conflict,
-            Self::Setting { .. } | Self::TooLong { .. } => ErrorKind::InvalidRequest,
+            Self::Setting { .. } | Self::Unbookable { .. } => ErrorKind::InvalidRequest,
             Self::WrongAccount { .. } => ErrorKind::Internal,
         }
     }

@@ -78,12 +78,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod booking;
 mod books;
 mod codec;
 mod config;
 mod disk;
 mod drain;
 mod error;
+#[cfg(test)]
+mod faults;
 mod journal;
 mod ledger;
 mod prices;
@@ -91,6 +94,8 @@ mod recovery;
 mod reservation;
 mod segment;
 mod sync;
+#[cfg(test)]
+mod testing;
 mod verify;
 mod writer;
 

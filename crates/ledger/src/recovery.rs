@@ -8,9 +8,9 @@ use serde::Serialize;
 use tollgate_domain::{AttemptId, UsageEvent};
 use tollgate_store::UsageStore;
 
+use crate::booking::{self, BATCH_EVENTS};
 use crate::codec::{Checkpoint, HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, Reserved};
 use crate::config::LedgerConfig;
-use crate::drain::BATCH_EVENTS;
 use crate::error::LedgerError;
 use crate::segment::{self, Item, SegmentName, SegmentReader};
 
@@ -109,6 +109,12 @@ pub(crate) fn recover(
     let segments = segment::list(config.dirs()).map_err(failed)?;
     let mut open = OpenAttempts::default();
     let mut batch = Vec::new();
+    let book = |batch: &mut Vec<UsageEvent>, events_min| {
+        if batch.len() < events_min {
+            return Ok(0);
+        }
+        booking::book(store, &config.journal_dir, &std::mem::take(batch))
+    };
     let mut events = 0;
     let scan = scan(&segments, |record| {
         match record {
@@ -117,22 +123,18 @@ pub(crate) fn recover(
             Record::Settled(event) => {
                 open.settled(event.attempt_id);
                 batch.push(*event);
-                if batch.len() >= BATCH_EVENTS {
-                    events += book(store, &mut batch)?;
-                }
+                events += book(&mut batch, BATCH_EVENTS)?;
             }
         }
         Ok(())
     })?;
-    events += book(store, &mut batch)?;
+    events += book(&mut batch, 1)?;
     let mut unknown = 0;
     for (_, (reserved, seen)) in open.0 {
         batch.push(reserved.into_unknown(seen));
-        if batch.len() >= BATCH_EVENTS {
-            unknown += book(store, &mut batch)?;
-        }
+        unknown += book(&mut batch, BATCH_EVENTS)?;
     }
-    unknown += book(store, &mut batch)?;
+    unknown += book(&mut batch, 1)?;
     for (_, path) in &segments {
         if scan.damaged.contains(path) {
             fs::rename(path, path.with_extension("tgj.damaged")).map_err(failed)?;
@@ -147,13 +149,4 @@ pub(crate) fn recover(
         corrupt_bytes: scan.corrupt_bytes,
         torn_bytes: scan.torn_bytes,
     })
-}
-
-fn book(store: &dyn UsageStore, batch: &mut Vec<UsageEvent>) -> Result<u64, LedgerError> {
-    if batch.is_empty() {
-        return Ok(0);
-    }
-    let new = store.record_usage(batch)?;
-    batch.clear();
-    Ok(u64::try_from(new).unwrap_or(u64::MAX))
 }

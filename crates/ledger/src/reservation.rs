@@ -8,9 +8,10 @@ use tollgate_domain::{
     AttemptId, BudgetScope, KeyId, ModelPrice, Money, OrgId, Provenance, RequestId, Surface,
     TerminalState, Timestamp, Usage, UsageEvent,
 };
+use tollgate_store::NAME_BYTES_MAX;
 
 use crate::books::{Account, Books, Hold};
-use crate::codec::{Checkpoint, NAME_BYTES_MAX, Reserved};
+use crate::codec::{Checkpoint, Reserved};
 use crate::error::LedgerError;
 use crate::prices::LongContext;
 use crate::writer::{JournalWriter, Synced};
@@ -18,7 +19,11 @@ use crate::writer::{JournalWriter, Synced};
 /// An attempt's checkpoints are written at most this often.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is known of an attempt before its upstream call. Each name is 1 KiB at the most.
+/// Longer times are held at this: 292,000 years, the most that a store keeps.
+const TIME_US_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// What is known of an attempt before its upstream call. Names are bounded by
+/// [`NAME_BYTES_MAX`](tollgate_store::NAME_BYTES_MAX).
 #[derive(Debug, Clone)]
 pub struct AttemptDraft {
     /// Which attempt: time-ordered, unique for ever, made by the caller.
@@ -65,15 +70,14 @@ impl AttemptDraft {
     }
 
     fn check(&self, org: &Account, key: &Account) -> Result<(), LedgerError> {
-        for (field, name) in [
+        for (what, name) in [
             ("model", &self.model),
             ("provider", &self.provider),
             ("upstream model", &self.upstream_model),
             ("price version", &self.price_version),
         ] {
-            if name.len() > NAME_BYTES_MAX {
-                let bytes_max = NAME_BYTES_MAX;
-                return Err(LedgerError::TooLong { field, bytes_max });
+            if name.len() > NAME_BYTES_MAX || name.contains('\0') {
+                return Err(LedgerError::Unbookable { what });
             }
         }
         for (account, owner) in [
@@ -132,7 +136,7 @@ impl JournalWriter {
     /// # Errors
     /// [`LedgerError::BudgetExceeded`] when a budget has less left; [`LedgerError::JournalFailed`]
     /// while the journal cannot be written; [`LedgerError::Closed`] after the ledger was;
-    /// [`LedgerError::TooLong`] and [`LedgerError::WrongAccount`] when the arguments are at fault.
+    /// [`LedgerError::Unbookable`] and [`LedgerError::WrongAccount`] when the arguments are at fault.
     /// After an error nothing is reserved.
     pub fn reserve(
         &self,
@@ -198,10 +202,11 @@ impl Reservation {
     /// dropped. Cheap enough for every chunk of a stream: it goes to the journal, to be charged if
     /// the process dies, at most once a second.
     pub fn checkpoint(&mut self, usage: &Usage) {
-        if self.seen == *usage {
+        let usage = believed(*usage);
+        if self.seen == usage {
             return;
         }
-        self.seen = *usage;
+        self.seen = usage;
         let is_recent = |at: Instant| at.elapsed() < CHECKPOINT_INTERVAL;
         if self.journaled_at.is_some_and(is_recent) {
             return;
@@ -209,8 +214,8 @@ impl Reservation {
         self.journaled_at = Some(Instant::now());
         self.writer.core.push_checkpoint(&Checkpoint {
             attempt_id: self.draft.attempt_id,
-            usage: *usage,
-            cost: self.cost(usage),
+            usage,
+            cost: self.cost(&usage),
         });
     }
 
@@ -241,6 +246,7 @@ impl Reservation {
 
     fn event(&self, outcome: Outcome) -> UsageEvent {
         let draft = &self.draft;
+        let usage = believed(outcome.usage);
         let [org_charge, key_charge] = self.holds.each_ref().map(|h| h.as_ref().map(|h| h.charge));
         UsageEvent {
             attempt_id: draft.attempt_id,
@@ -254,11 +260,11 @@ impl Reservation {
             provider: draft.provider.to_string(),
             upstream_model: draft.upstream_model.to_string(),
             started_at: draft.started_at,
-            latency_us: outcome.latency_us,
-            first_token_us: outcome.first_token_us,
-            usage: outcome.usage,
+            latency_us: outcome.latency_us.min(TIME_US_MAX),
+            first_token_us: outcome.first_token_us.map(|time| time.min(TIME_US_MAX)),
+            usage,
             provenance: outcome.provenance,
-            cost: self.cost(&outcome.usage),
+            cost: self.cost(&usage),
             price_version: draft.price_version.to_string(),
             state: outcome.state,
             upstream_status: outcome.upstream_status,
@@ -273,6 +279,20 @@ impl Reservation {
             tracing::error!(attempt.id = %self.draft.attempt_id, %error, "unbelievable usage is charged as reserved");
             self.reserved
         })
+    }
+}
+
+/// Holds what a provider claims to what is possible.
+fn believed(usage: Usage) -> Usage {
+    let hold = |tokens: u64| tokens.min(Usage::BUCKET_MAX);
+    Usage {
+        input: hold(usage.input),
+        cached_input: hold(usage.cached_input),
+        cache_write: hold(usage.cache_write),
+        audio_input: hold(usage.audio_input),
+        output: hold(usage.output),
+        reasoning: hold(usage.reasoning),
+        audio_output: hold(usage.audio_output),
     }
 }
 
@@ -311,6 +331,14 @@ pub struct Settled {
 }
 
 impl Settled {
+    /// Returns whether [`durable`](Self::durable) has nothing to wait for.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.wait
+            .as_ref()
+            .is_none_or(|(synced, place)| synced.borrow().bytes >= *place)
+    }
+
     /// Waits until the record is as durable as the ledger was told to make it: on the disk under
     /// [`Durability::Power`](crate::Durability::Power), and at once otherwise. Returns whether it is.
     /// False means that the disk fails, which closes admission and is reported by

@@ -236,3 +236,155 @@ impl SegmentReader {
             .inspect_err(|_| self.buffer.truncate(ahead))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_domain::UsageEvent;
+
+    use super::*;
+    use crate::codec::Reserved;
+    use crate::testing::{TempDir, attempt, draft, outcome};
+
+    const NAME: SegmentName = SegmentName {
+        run: 0x0123_4567_89ab_cdef,
+        worker: 3,
+        seq: 12,
+    };
+
+    fn event(n: u64) -> UsageEvent {
+        let draft = draft(n);
+        let reserved = Reserved {
+            attempt_id: attempt(n),
+            request_id: draft.request_id,
+            attempt: draft.attempt,
+            org_id: draft.org_id,
+            key_id: draft.key_id,
+            surface: draft.surface,
+            model: draft.model,
+            provider: draft.provider,
+            upstream_model: draft.upstream_model,
+            started_at: draft.started_at,
+            org_charge: None,
+            key_charge: None,
+            amount: tollgate_domain::Money::ZERO,
+            known_prompt_tokens: n,
+            known_cost: tollgate_domain::Money::from_nano(1),
+            price_version: draft.price_version,
+        };
+        UsageEvent {
+            latency_us: outcome(n).latency_us,
+            ..reserved.into_unknown(None)
+        }
+    }
+
+    /// Four settled records, and where each ends.
+    fn small_segment() -> (Vec<u8>, Vec<usize>) {
+        let mut bytes = Vec::new();
+        let ends = (1..=4).map(|n| {
+            assert!(codec::append_settled(&mut bytes, NAME.seed(), &event(n)));
+            bytes.len()
+        });
+        let ends = ends.collect();
+        (bytes, ends)
+    }
+
+    /// Returns the attempts that are read from these bytes, and how many were corrupt and torn.
+    fn read(dir: &TempDir, bytes: &[u8]) -> (Vec<u64>, u64, u64) {
+        let path = dir.0.join(NAME.to_string());
+        fs::write(&path, bytes).unwrap();
+        let mut reader = SegmentReader::open(&path, NAME, 0).unwrap();
+        let (mut found, mut corrupt, mut torn) = (Vec::new(), 0, 0);
+        let end = reader.len().unwrap();
+        while let Some(item) = reader.next(end).unwrap() {
+            match item {
+                Item::Record(Record::Settled(read)) => {
+                    let n = (1..=4).find(|n| *read == event(*n));
+                    found.push(n.expect("an event that was never written"));
+                }
+                Item::Corrupt(bytes) => corrupt += bytes,
+                Item::Torn(bytes) => torn += bytes,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(reader.offset(), end);
+        (found, corrupt, torn)
+    }
+
+    #[test]
+    fn a_segment_cut_anywhere_gives_the_records_before_the_cut() {
+        let dir = TempDir::new();
+        let (bytes, ends) = small_segment();
+        for cut in 0..=bytes.len() {
+            let whole: Vec<u64> = (1..)
+                .zip(&ends)
+                .filter(|(_, end)| **end <= cut)
+                .map(|(n, _)| n)
+                .collect();
+            let kept = whole.len().checked_sub(1).map_or(0, |last| ends[last]);
+            let torn = u64::try_from(cut - kept).unwrap();
+            assert_eq!(read(&dir, &bytes[..cut]), (whole, 0, torn), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_costs_the_record_that_it_is_in_and_no_other() {
+        let dir = TempDir::new();
+        let (bytes, ends) = small_segment();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << bit;
+                let hit = 1 + ends.iter().filter(|end| **end <= at).count();
+                let hit = u64::try_from(hit).unwrap();
+                let (found, corrupt, torn) = read(&dir, &damaged);
+                let others: Vec<u64> = (1..=4).filter(|n| *n != hit).collect();
+                assert_eq!(found, others, "bit {bit} of byte {at}");
+                assert_eq!((corrupt > 0, torn > 0), (hit < 4, hit == 4));
+            }
+        }
+    }
+
+    #[test]
+    fn records_go_on_after_garbage_larger_than_any_buffer() {
+        let dir = TempDir::new();
+        let (bytes, _) = small_segment();
+        let garbage: Vec<u8> = (0..3 * READ_BYTES)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
+        let garbage_bytes = u64::try_from(garbage.len()).unwrap();
+        let damaged = [&bytes[..], &garbage, &bytes].concat();
+        let expected = vec![1, 2, 3, 4, 1, 2, 3, 4];
+        assert_eq!(read(&dir, &damaged), (expected, garbage_bytes, 0));
+    }
+
+    /// Whoever sends names may put a frame into one. It is only ever looked at when the record around
+    /// it is damaged, and then the checksum, whose seed is not known outside, tells.
+    #[test]
+    fn a_forged_frame_in_a_damaged_record_is_not_believed() {
+        let dir = TempDir::new();
+        let (bytes, _) = small_segment();
+        let mut forged = vec![0; HEADER_BYTES];
+        assert!(codec::append_settled(&mut forged, 0, &event(9)));
+        let forged_bytes = u64::try_from(forged.len()).unwrap();
+        let damaged = [&forged, &bytes[..]].concat();
+        assert_eq!(read(&dir, &damaged), (vec![1, 2, 3, 4], forged_bytes, 0));
+    }
+
+    #[test]
+    fn names_read_back_and_other_files_are_left_alone() {
+        let dir = TempDir::new();
+        let path = dir.0.join(NAME.to_string());
+        assert_eq!(SegmentName::parse(&path), Some(NAME));
+        for name in [
+            "lock",
+            "ballast",
+            "0-1-2.tgj.damaged",
+            "0-1.tgj",
+            "0-1-2-3.tgj",
+            "x-1-2.tgj",
+            ".tgj",
+        ] {
+            assert_eq!(SegmentName::parse(&dir.0.join(name)), None, "{name}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tollgate_domain::{AttemptId, Money, UsageEvent};
 use tollgate_store::UsageStore;
 
+use crate::booking::count_put_aside;
 use crate::codec::{self, Record};
 use crate::config::LedgerConfig;
 use crate::error::LedgerError;
@@ -30,6 +31,8 @@ pub struct VerifyReport {
     pub open: u64,
     /// Attempts with two different ends; a hundred at the most.
     pub conflicts: Vec<AttemptId>,
+    /// Events that the store could never take and that were put aside in `unbookable.jsonl`.
+    pub unbookable: u64,
     /// Bytes that cannot be read although intact records follow them.
     pub corrupt_bytes: u64,
     /// Bytes of unfinished last records. That is normal after a crash.
@@ -82,14 +85,19 @@ pub(crate) fn verify(
         }
         Ok(())
     })?;
+    let unbookable = count_put_aside(&config.journal_dir).map_err(LedgerError::JournalFailed)?;
     let books = store.verify_books()?;
     conflicts.truncate(LISTED_MAX);
     Ok(VerifyReport {
-        is_balanced: conflicts.is_empty() && scan.corrupt_bytes == 0 && books.mismatches.is_empty(),
+        is_balanced: conflicts.is_empty()
+            && scan.corrupt_bytes == 0
+            && unbookable == 0
+            && books.mismatches.is_empty(),
         segments: scan.segments,
         settled: count(settled.len()),
         open: count(open.len()),
         conflicts,
+        unbookable,
         corrupt_bytes: scan.corrupt_bytes,
         torn_bytes: scan.torn_bytes,
         events: books.events,
@@ -125,6 +133,7 @@ impl fmt::Display for VerifyReport {
             segments,
             settled,
             open,
+            unbookable,
             corrupt_bytes,
             torn_bytes,
             events,
@@ -135,7 +144,7 @@ impl fmt::Display for VerifyReport {
         } = self;
         writeln!(
             f,
-            "journal: {segments} segments, {settled} settled, {open} open, {corrupt_bytes} bytes corrupt, {torn_bytes} torn"
+            "journal: {segments} segments, {settled} settled, {open} open, {unbookable} put aside, {corrupt_bytes} bytes corrupt, {torn_bytes} torn"
         )?;
         writeln!(
             f,

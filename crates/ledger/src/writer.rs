@@ -139,6 +139,9 @@ impl Core {
                 None
             }
             Durability::Power => {
+                if self.journal.is_stopping() {
+                    self.sync();
+                }
                 self.journal.sync_bell.ring(Urgency::Now);
                 Some((self.synced.subscribe(), place))
             }
