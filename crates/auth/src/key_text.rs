@@ -91,7 +91,9 @@ impl KeyText {
 /// # Errors
 /// `NoRandomness`.
 pub fn fill_random(bytes: &mut [u8]) -> Result<(), KeyError> {
-    SystemRandom::new().fill(bytes).map_err(|_| KeyError::NoRandomness)
+    SystemRandom::new()
+        .fill(bytes)
+        .map_err(|_| KeyError::NoRandomness)
 }
 
 fn checksum_of(body: &str) -> [u8; CHECKSUM] {
@@ -109,9 +111,7 @@ fn push_random(text: &mut String, count: usize) -> Result<(), KeyError> {
     let mut missing = count;
     while missing > 0 {
         let mut bytes = [0; 64];
-        random
-            .fill(&mut bytes)
-            .map_err(|_| KeyError::NoRandomness)?;
+        fill_random(&mut bytes)?;
         // 248 is the largest multiple of 62 in a byte: larger ones would favour the first digits.
         let digits = bytes.iter().filter(|byte| **byte < 248);
         for digit in digits

@@ -24,7 +24,8 @@ mod pepper;
 
 pub use self::credential::{Credential, CredentialError};
 pub use self::granted::{
-    Denied, Granted, KeysManage, KeysRead, ModelsUse, PermissionType, Principal, UsageRead,
+    Denied, Granted, KeysManage, KeysRead, ModelsUse, OrgManage, OrgRead, PermissionType,
+    Principal, UsageRead,
 };
 pub use self::key_text::{KeyError, KeyText, fill_random};
 pub use self::pepper::Pepper;

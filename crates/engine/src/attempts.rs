@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tollgate_domain::{ErrorKind, Money, Provenance, TerminalState, Usage};
+use tollgate_domain::{AttemptId, ErrorKind, Money, Provenance, TerminalState, Usage};
 use tollgate_ledger::{AttemptDraft, Outcome, PricedModel, Reservation};
 use tollgate_providers::{Phase, UpstreamAnswer, UpstreamError, UpstreamRequest};
 use tollgate_resilience::RetryBudget;
@@ -22,7 +22,7 @@ use crate::worker::Worker;
 /// What became of trying a target.
 enum Tried {
     Answered(Box<First>),
-    Failed(Reservation, Failure),
+    Failed(Box<(Reservation, Failure)>),
     /// The target takes no calls right now; none was made.
     Closed(EngineError),
 }
@@ -61,7 +61,7 @@ impl Worker {
                         }
                         continue;
                     }
-                    Tried::Failed(reservation, failure) => (reservation, failure),
+                    Tried::Failed(failed) => *failed,
                 };
             if failure.retry == Retry::Anywhere {
                 queue.push_back(((model, target), Some(Duration::ZERO)));
@@ -138,22 +138,7 @@ impl Worker {
         let (bound, inject) = self.output_bound(admission, &priced);
         let amount = reserve_amount(admission, &priced, bound)?;
         let began = Instant::now();
-        let draft = AttemptDraft {
-            attempt_id: tollgate_domain::AttemptId::new(Uuid::now_v7()),
-            request_id: progress.record.request_id,
-            attempt: u16::try_from(progress.record.attempts.len() + 1).unwrap_or(u16::MAX),
-            org_id: admission.caller.key.org_id,
-            key_id: admission.caller.key.id,
-            surface: progress.record.surface,
-            model: Arc::clone(&admission.name),
-            provider: Arc::clone(&target.provider),
-            upstream_model: Arc::clone(&upstream_model),
-            started_at: now(),
-            price: priced.price,
-            long_context: priced.long_context,
-            price_version: Arc::clone(&priced.version),
-            prompt_tokens_known: admission.asked.prompt_tokens_estimate(),
-        };
+        let draft = draft(admission, progress, target, (&upstream_model, &priced));
         let caller = &admission.caller;
         let reservation =
             self.journal()
@@ -192,7 +177,7 @@ impl Worker {
             }
             Err(failure) => {
                 failure.tell(pass);
-                Tried::Failed(reservation, failure)
+                Tried::Failed(Box::new((reservation, failure)))
             }
         };
         Ok(tried)
@@ -254,6 +239,31 @@ impl Worker {
             is_final,
         });
         progress.end_attempt(TerminalState::UpstreamError, failure.status);
+    }
+}
+
+/// What goes into the journal before the call.
+fn draft(
+    admission: &Admission,
+    progress: &Progress,
+    target: &Target,
+    (upstream_model, priced): (&Arc<str>, &PricedModel),
+) -> AttemptDraft {
+    AttemptDraft {
+        attempt_id: AttemptId::new(Uuid::now_v7()),
+        request_id: progress.record.request_id,
+        attempt: u16::try_from(progress.record.attempts.len() + 1).unwrap_or(u16::MAX),
+        org_id: admission.caller.key.org_id,
+        key_id: admission.caller.key.id,
+        surface: progress.record.surface,
+        model: Arc::clone(&admission.name),
+        provider: Arc::clone(&target.provider),
+        upstream_model: Arc::clone(upstream_model),
+        started_at: now(),
+        price: priced.price,
+        long_context: priced.long_context,
+        price_version: Arc::clone(&priced.version),
+        prompt_tokens_known: admission.asked.prompt_tokens_estimate(),
     }
 }
 

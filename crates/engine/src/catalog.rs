@@ -97,7 +97,7 @@ impl Target {
 
 /// A model and its targets.
 #[derive(Debug)]
-pub struct Model {
+pub(crate) struct Model {
     pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<Target>,
     pub(crate) fallbacks: Vec<Arc<str>>,
@@ -244,9 +244,9 @@ impl Model {
     ) -> Self {
         let is_pattern = name.ends_with('*');
         let targets = config.targets.into_iter().map(|target| Target {
+            priced: priced(&target, config.price, is_pattern, prices),
             provider_index: target.provider_index,
             provider: Arc::from(target.provider),
-            priced: priced(&target, config.price, is_pattern, prices),
             model: (!is_pattern).then(|| Arc::from(target.model)),
             weight: target.weight,
             order: target.order,

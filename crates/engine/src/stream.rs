@@ -110,7 +110,10 @@ impl AnswerStream {
         self.progress.record.usage = usage;
         self.progress.record.provenance = provenance;
         self.progress.record.cost = settled.cost;
-        self.settling = Some(Box::pin(async move { drop(settled.durable().await) }));
+        self.settling = Some(Box::pin(async move {
+            // A disk that fails closes admission; the answer that is paid for is sent all the same.
+            let _ = settled.durable().await;
+        }));
     }
 
     /// Ends the stream as the provider ended it.
