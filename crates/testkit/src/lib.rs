@@ -41,10 +41,12 @@
 
 mod gateway;
 mod http;
+mod postgres;
 mod script;
 mod upstream;
 
 pub use self::gateway::{Gateway, GatewaySettings, PROVIDER_KEY};
 pub use self::http::{Answer, Connection, exchange, request};
+pub use self::postgres::{TestDatabase, TestPostgres};
 pub use self::script::{Asked, Script, Step, StreamEnd, StreamScript, StreamUsage, prompt};
 pub use self::upstream::{Call, End, ScriptedUpstream, free_port, refusing_url};
