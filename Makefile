@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 # Pinned tools live in .tools, a Python environment of this checkout; scripts/tools fills it.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
+# The tests that compare with golden files, docs/faults.md among them.
+GOLDEN := package(tollgate-wire) | (package(tollgate) & test(/faults/))
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## List these targets
@@ -53,7 +55,7 @@ audit: ## Fetch the advisory database and check the dependencies against it
 
 golden: ## Write the golden files anew from what the code says; review them with git diff
 	@scripts/tools nextest
-	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo nextest run --workspace --locked --profile unit
+	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo nextest run --workspace --locked -E '$(GOLDEN)'
 
 bench: ## Print what the hot paths cost on this machine
 	scripts/bench
