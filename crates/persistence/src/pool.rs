@@ -1,7 +1,7 @@
 //! A pool of connections that notices lost ones without asking before each use.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
 use diesel::r2d2::{HandleError, ManageConnection, Pool, R2D2Connection};
@@ -17,8 +17,7 @@ struct Manager<C> {
 
 struct Pooled<C> {
     connection: C,
-    /// Whether nothing has been asked of it yet.
-    is_fresh: bool,
+    made_at: Instant,
     is_gone: bool,
 }
 
@@ -29,7 +28,7 @@ impl<C: R2D2Connection + Send + 'static> ManageConnection for Manager<C> {
     fn connect(&self) -> Result<Pooled<C>, ConnectionError> {
         Ok(Pooled {
             connection: (self.connect)()?,
-            is_fresh: true,
+            made_at: Instant::now(),
             is_gone: false,
         })
     }
@@ -102,25 +101,25 @@ impl<C: R2D2Connection + Send + 'static> Connections<C> {
         }
     }
 
-    /// Runs a unit of work. Connections that turn out to be lost are dropped, and the work, if it
+    /// Runs a unit of work. A connection that turns out to be lost is dropped, and the work, if it
     /// has done nothing yet, is run again on another: after a restart of the server all pooled
-    /// connections are lost, so that only the failure of a fresh one says that there is no server.
+    /// connections are lost, so that only the failure of one made since says that there is no server.
     pub(crate) fn run<T>(
         &self,
         work: impl Fn(&mut C) -> Result<T, (Failure, Done)>,
     ) -> Result<T, StoreError> {
+        let started = Instant::now();
         loop {
             let mut pooled = self
                 .pool
                 .get()
                 .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-            let was_fresh = std::mem::replace(&mut pooled.is_fresh, false);
             let (failure, done) = match work(&mut pooled.connection) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             pooled.is_gone = failure.is_connection_gone();
-            if !pooled.is_gone || was_fresh || done == Done::Something {
+            if !pooled.is_gone || pooled.made_at >= started || done == Done::Something {
                 return Err(failure.into());
             }
         }

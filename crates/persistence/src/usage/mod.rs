@@ -6,7 +6,7 @@ mod rows;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-pub(crate) use self::rows::{BudgetRow, EventRow, PostingRow, RollupRow, SumsRow};
+pub(crate) use self::rows::{BudgetRow, EventRow, PostingRow, RollupRow, SumsRow, event_columns};
 
 /// How many rows one statement writes or reads at the most: SQLite takes 32,766 values, and the
 /// widest row that is written value by value has 15.

@@ -9,7 +9,7 @@ use tollgate_domain::UsageEvent;
 use tollgate_store::{Books, Posting};
 
 use crate::error::Failure;
-use crate::usage::{EventRow, ROWS_MAX};
+use crate::usage::{EventRow, ROWS_MAX, event_columns};
 
 #[derive(QueryableByName)]
 struct Added {
@@ -58,34 +58,5 @@ fn insert_rows(connection: &mut PgConnection, rows: &[EventRow<'_>]) -> QueryRes
             $(.bind::<Array<$sql_type>, _>(rows.iter().map(|row| row.$column).collect::<Vec<_>>()))+
         }};
     }
-    query! {
-        attempt_id: Binary,
-        request_id: Binary,
-        attempt: BigInt,
-        is_final: Bool,
-        org_id: Binary,
-        key_id: Binary,
-        surface: Text,
-        model: Text,
-        provider: Text,
-        upstream_model: Text,
-        started_at_us: BigInt,
-        latency_us: BigInt,
-        first_token_us: Nullable<BigInt>,
-        input_tokens: BigInt,
-        cached_input_tokens: BigInt,
-        cache_write_tokens: BigInt,
-        audio_input_tokens: BigInt,
-        output_tokens: BigInt,
-        reasoning_tokens: BigInt,
-        audio_output_tokens: BigInt,
-        provenance: Text,
-        cost_nano_usd: BigInt,
-        price_version: Text,
-        state: Text,
-        upstream_status: Nullable<BigInt>,
-        org_window_start_us: Nullable<BigInt>,
-        key_window_start_us: Nullable<BigInt>,
-    }
-    .load(connection)
+    event_columns!(query).load(connection)
 }

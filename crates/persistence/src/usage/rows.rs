@@ -10,9 +10,43 @@ use crate::error::bad_row;
 use crate::rows::{id_bytes, timestamp};
 use crate::schema::{budget_spent, usage_events, usage_rollups};
 
+/// Calls a macro with the columns of `usage_events` and their types.
+macro_rules! event_columns {
+    ($callback:ident) => {
+        $callback! {
+            attempt_id: Binary,
+            request_id: Binary,
+            attempt: BigInt,
+            is_final: Bool,
+            org_id: Binary,
+            key_id: Binary,
+            surface: Text,
+            model: Text,
+            provider: Text,
+            upstream_model: Text,
+            started_at_us: BigInt,
+            latency_us: BigInt,
+            first_token_us: Nullable<BigInt>,
+            input_tokens: BigInt,
+            cached_input_tokens: BigInt,
+            cache_write_tokens: BigInt,
+            audio_input_tokens: BigInt,
+            output_tokens: BigInt,
+            reasoning_tokens: BigInt,
+            audio_output_tokens: BigInt,
+            provenance: Text,
+            cost_nano_usd: BigInt,
+            price_version: Text,
+            state: Text,
+            upstream_status: Nullable<BigInt>,
+            org_window_start_us: Nullable<BigInt>,
+            key_window_start_us: Nullable<BigInt>,
+        }
+    };
+}
+pub(crate) use event_columns;
+
 /// A usage event that is written.
-#[derive(Insertable)]
-#[diesel(table_name = usage_events, treat_none_as_default_value = false)]
 pub(crate) struct EventRow<'a> {
     pub(crate) attempt_id: &'a [u8],
     pub(crate) request_id: &'a [u8],
