@@ -20,6 +20,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct GatewaySettings {
     /// Further lines of `[server]`.
     pub server: String,
+    /// The database's URL; empty is SQLite in the gateway's own directory.
+    pub database: String,
     /// Further lines of `[ledger]`.
     pub ledger: String,
     /// Lines of `[telemetry]`.
@@ -108,9 +110,13 @@ impl Gateway {
     pub fn prepare(binary: &str, settings: &GatewaySettings) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data = dir.path().display();
+        let database = match settings.database.as_str() {
+            "" => &format!("sqlite://{data}/tollgate.db"),
+            url => url,
+        };
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
-             [database]\nurl = \"sqlite://{data}/tollgate.db\"\n\
+             [database]\nurl = \"{database}\"\n\
              [ledger]\njournal_dir = \"{data}/journal\"\n{}\n\
              [log]\nformat = \"json\"\nlevel = \"info\"\n\
              [telemetry]\n{}\n{}",

@@ -128,9 +128,12 @@ impl TestDatabase {
 
     /// Ends every connection to this database, as a restart of the server would.
     pub fn end_connections(&self) {
-        let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname =";
-        self.server
-            .execute("postgres", &format!("{end} '{}'", self.name));
+        let those = format!("FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        let end = format!("SELECT count(pg_terminate_backend(pid)) {those}");
+        let started = Instant::now();
+        while self.server.execute("postgres", &end) != "0" {
+            assert!(started.elapsed() < START_TIMEOUT, "a connection stays");
+        }
     }
 
     /// Ends every connection to this database and lets nobody in, as if the server were down, or

@@ -16,6 +16,8 @@ mod limits;
 #[cfg(test)]
 mod pass_through;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod sdk;

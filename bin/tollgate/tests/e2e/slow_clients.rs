@@ -127,6 +127,42 @@ fn an_idle_connection_is_closed_and_a_slow_answer_is_not() {
         .expect("an idle connection is closed");
 }
 
+#[test]
+fn a_connection_that_is_used_is_not_taken_for_an_idle_one() {
+    let (_upstream, gateway) = start_with(strict());
+    let bearer = format!("Bearer {}", gateway.key());
+    for path in ["/health/live", "/v1/models", "/api/v1/keys"] {
+        let bytes = request("GET", path, &[("authorization", &bearer)], None);
+        let mut connection = Connection::open(gateway.address()).unwrap();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(3) {
+            connection.send(&bytes).unwrap();
+            assert_eq!(connection.read_answer().expect(path).status, 200, "{path}");
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+}
+
+#[test]
+fn a_stranger_is_refused_before_its_body_is_waited_for() {
+    let (_upstream, gateway) = start();
+    let mut connection = Connection::open(gateway.address()).unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer sk-1\r\n\
+                content-type: application/json\r\ncontent-length: 8000000\r\n\r\n";
+    connection.send(head.as_bytes()).unwrap();
+    connection
+        .socket()
+        .set_read_timeout(Some(Duration::from_secs(2)))
+        .unwrap();
+    assert_eq!(
+        connection
+            .read_answer()
+            .expect("an answer without a body")
+            .status,
+        401
+    );
+}
+
 /// Has a client leave before a silent upstream, and returns the one event of the books.
 fn leave(script: Script, body: &Value, until: impl Fn(&[u8]) -> bool) -> (Gateway, Value) {
     let (upstream, gateway) = start();
