@@ -1,16 +1,15 @@
-//! How often and when a failed call is made again.
+//! How often one request tries again, and how long it waits before.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How one request may retry.
+/// How often a request tries again, and how long it waits before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Calls in all, the first included.
+    /// Attempts at the most, the first included.
     pub attempts_max: u32,
-    /// The longest wait before the first retry; it doubles with each.
+    /// The longest first wait; it doubles with each further one.
     pub backoff_base: Duration,
-    /// The longest wait of all.
+    /// The longest wait of all. A dependency that asks for more is not waited for.
     pub backoff_max: Duration,
 }
 
@@ -24,84 +23,69 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The one retry budget of a request: attempts and time, whatever layer asks.
-#[derive(Debug)]
+/// What one request has left to try again: attempts, and time until its deadline.
+#[derive(Debug, Clone)]
 pub struct RetryBudget {
     policy: RetryPolicy,
-    made: u32,
+    retries: u32,
     deadline: Instant,
 }
 
 impl RetryBudget {
-    /// Makes the budget of a request whose first attempt is under way.
+    /// Makes the budget of a request that is about to make its first attempt.
     #[must_use]
     pub const fn new(policy: &RetryPolicy, deadline: Instant) -> Self {
         Self {
             policy: *policy,
-            made: 1,
+            retries: 0,
             deadline,
         }
     }
 
-    /// Takes one more attempt and returns how long to wait for it: drawn evenly from zero to the
-    /// doubling backoff ("full jitter"), or what the other side asked for if that is longer. `None` when
-    /// no attempt is left or the wait would pass the deadline. `random` is any random number.
+    /// Takes an attempt and returns how long to wait before it: a random time up to the backoff
+    /// ("full jitter", <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>),
+    /// and at least what the dependency asked for. `random` comes from outside, evenly over all
+    /// its values. `None` when no attempt is left, when the wait would not end before the deadline, or
+    /// when the dependency asks for more than the longest wait.
     pub fn next_delay(&mut self, random: u64, retry_after: Option<Duration>) -> Option<Duration> {
-        if self.made >= self.policy.attempts_max {
+        self.next_delay_at(Instant::now(), random, retry_after)
+    }
+
+    fn next_delay_at(
+        &mut self,
+        now: Instant,
+        random: u64,
+        retry_after: Option<Duration>,
+    ) -> Option<Duration> {
+        let RetryPolicy {
+            attempts_max,
+            backoff_base,
+            backoff_max,
+        } = self.policy;
+        if self.retries.saturating_add(1) >= attempts_max {
             return None;
         }
-        let doubled = self
-            .policy
-            .backoff_base
-            .saturating_mul(1 << (self.made - 1).min(16));
-        let ceiling = doubled.min(self.policy.backoff_max);
-        let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
-        let drawn = (u128::from(random) * u128::from(nanos)) >> 64;
-        let jittered = Duration::from_nanos(u64::try_from(drawn).unwrap_or(nanos));
-        let delay = jittered.max(retry_after.unwrap_or_default());
-        if Instant::now() + delay >= self.deadline {
+        let asked_for = retry_after.unwrap_or_default();
+        if asked_for > backoff_max {
             return None;
         }
-        self.made += 1;
+        let longest = backoff_base
+            .saturating_mul(2_u32.saturating_pow(self.retries))
+            .min(backoff_max);
+        let delay = share(longest, random).max(asked_for);
+        if now + delay >= self.deadline {
+            return None;
+        }
+        self.retries += 1;
         Some(delay)
     }
 }
 
-/// A process-wide bound: retries are at most a tenth of first attempts, beyond a small stock that
-/// lets a quiet process retry at all. So a provider in trouble gets no storm on top.
-#[derive(Debug)]
-pub struct RetryQuota {
-    tenths: AtomicI64,
-}
-
-/// Ten tenths are a retry.
-const RETRY_TENTHS: i64 = 10;
-/// Twenty retries.
-const STOCK_TENTHS: i64 = 200;
-
-impl Default for RetryQuota {
-    fn default() -> Self {
-        Self {
-            tenths: AtomicI64::new(STOCK_TENTHS),
-        }
-    }
-}
-
-impl RetryQuota {
-    /// Counts a first attempt, which earns a tenth of a retry.
-    pub fn first_attempt(&self) {
-        if self.tenths.load(Ordering::Relaxed) < STOCK_TENTHS {
-            self.tenths.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes a retry, if there is one.
-    pub fn try_retry(&self) -> bool {
-        let take = |tenths: i64| (tenths >= RETRY_TENTHS).then_some(tenths - RETRY_TENTHS);
-        self.tenths
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
-            .is_ok()
-    }
+/// Returns `random` / 2^64 of a duration.
+fn share(longest: Duration, random: u64) -> Duration {
+    let longest = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+    let part = (u128::from(longest) * u128::from(random)) >> 64;
+    Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -109,44 +93,105 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn far() -> Instant {
-        Instant::now() + Duration::from_secs(3_600)
+    const MS: Duration = Duration::from_millis(1);
+
+    fn delays(
+        policy: RetryPolicy,
+        time_left: Duration,
+        asked_for: &[Option<Duration>],
+    ) -> Vec<Option<Duration>> {
+        let start = Instant::now();
+        let mut budget = RetryBudget::new(&policy, start + time_left);
+        asked_for
+            .iter()
+            .map(|asked| budget.next_delay_at(start, u64::MAX, *asked))
+            .collect()
+    }
+
+    /// Compares in whole milliseconds: the longest share is a nanosecond short of the backoff.
+    fn check(
+        policy: RetryPolicy,
+        time_left: Duration,
+        asked_for: &[Option<Duration>],
+        expected_ms: &[Option<u128>],
+    ) {
+        let found: Vec<_> = delays(policy, time_left, asked_for)
+            .into_iter()
+            .map(|delay| delay.map(|delay| (delay + Duration::from_nanos(1)).as_millis()))
+            .collect();
+        assert_eq!(found, expected_ms);
     }
 
     #[test]
-    fn attempts_and_time_end_the_budget() {
-        let policy = RetryPolicy::default();
-        let mut budget = RetryBudget::new(&policy, far());
-        assert!(budget.next_delay(7, None).is_some());
-        assert!(budget.next_delay(7, None).is_some());
-        assert_eq!(budget.next_delay(7, None), None);
-        let mut late = RetryBudget::new(&policy, Instant::now() + Duration::from_secs(1));
-        assert_eq!(late.next_delay(0, Some(Duration::from_secs(2))), None);
+    fn backoff_doubles_up_to_its_bound_until_attempts_run_out() {
+        let policy = RetryPolicy {
+            attempts_max: 7,
+            ..RetryPolicy::default()
+        };
+        let expected = [200, 400, 800, 1_600, 3_200, 5_000].map(Some);
+        check(policy, 60_000 * MS, &[None; 6], &expected);
+        assert_eq!(delays(policy, 60_000 * MS, &[None; 7])[6], None);
+        check(
+            RetryPolicy::default(),
+            60_000 * MS,
+            &[None; 3],
+            &[Some(200), Some(400), None],
+        );
+        for attempts_max in [0, 1] {
+            let policy = RetryPolicy {
+                attempts_max,
+                ..RetryPolicy::default()
+            };
+            check(policy, 60_000 * MS, &[None], &[None]);
+        }
     }
 
     #[test]
-    fn retries_are_a_tenth_of_first_attempts() {
-        let quota = RetryQuota::default();
-        while quota.try_retry() {}
-        (0..1_000).for_each(|_| quota.first_attempt());
-        let retries = (0..).take_while(|_| quota.try_retry()).count();
-        // What was earned beyond the stock is not kept.
-        assert_eq!(retries, 20);
-        (0..50).for_each(|_| quota.first_attempt());
-        assert_eq!((0..).take_while(|_| quota.try_retry()).count(), 5);
+    fn what_the_dependency_asks_for_is_kept_unless_it_is_too_long() {
+        let asked = [Some(1_000 * MS), Some(10 * MS)];
+        check(
+            RetryPolicy::default(),
+            60_000 * MS,
+            &asked,
+            &[Some(1_000), Some(400)],
+        );
+        check(
+            RetryPolicy::default(),
+            60_000 * MS,
+            &[Some(5_001 * MS)],
+            &[None],
+        );
+    }
+
+    #[test]
+    fn nothing_is_tried_that_would_begin_after_the_deadline() {
+        check(
+            RetryPolicy::default(),
+            200 * MS,
+            &[None, None],
+            &[Some(200), None],
+        );
+        check(
+            RetryPolicy::default(),
+            1_000 * MS,
+            &[Some(1_000 * MS)],
+            &[None],
+        );
+        check(RetryPolicy::default(), Duration::ZERO, &[None], &[None]);
     }
 
     proptest! {
         #[test]
-        fn waits_stay_within_the_doubling_ceiling(random in any::<u64>(), asked in 0..100_u64) {
-            let policy = RetryPolicy { attempts_max: 4, ..RetryPolicy::default() };
-            let mut budget = RetryBudget::new(&policy, far());
-            for ceiling_ms in [200, 400, 800] {
-                let asked = Duration::from_millis(asked);
-                let delay = budget.next_delay(random, Some(asked)).unwrap();
-                prop_assert!(delay >= asked);
-                prop_assert!(delay <= Duration::from_millis(ceiling_ms));
-            }
+        fn a_wait_is_never_longer_than_allowed(random in any::<u64>(), retries in 0_u32..80, base_ms in any::<u32>()) {
+            let policy = RetryPolicy {
+                attempts_max: u32::MAX,
+                backoff_base: Duration::from_millis(base_ms.into()),
+                ..RetryPolicy::default()
+            };
+            let start = Instant::now();
+            let mut budget = RetryBudget { retries, ..RetryBudget::new(&policy, start + 60_000 * MS) };
+            let delay = budget.next_delay_at(start, random, None);
+            prop_assert!(delay.is_some_and(|delay| delay <= policy.backoff_max));
         }
     }
 }
