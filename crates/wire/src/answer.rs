@@ -64,20 +64,19 @@ fn choice(scanner: &mut Scanner<'_>) -> Result<u64, Fault> {
     let mut bytes = 0;
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
-        if &*key.said() == b"message" {
-            bytes += written(scanner)?;
-        } else {
-            scanner.skip()?;
+        match &*key.said() {
+            b"message" | b"text" => bytes += written(scanner)?,
+            _ => drop(scanner.skip()?),
         }
     }
     Ok(bytes)
 }
 
-/// Passes a `message` or a `delta` and returns how many bytes of it the model wrote: the strings in
+/// Passes a `message`, a `delta` or a `text` and returns how many bytes of it the model wrote: the strings in
 /// it, as they are written in JSON, without what the provider adds or says twice.
 pub(crate) fn written(scanner: &mut Scanner<'_>) -> Result<u64, Fault> {
     if scanner.kind()? != Kind::Object {
-        return scanner.skip().map(|_| 0);
+        return scanner.skip().map(|bytes| bytes as u64);
     }
     let mut bytes = 0;
     scanner.open_object()?;
@@ -102,4 +101,73 @@ fn transcript(scanner: &mut Scanner<'_>) -> Result<u64, Fault> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(body: &str) -> AnswerFacts {
+        read_answer(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_usage_at_the_top_counts() {
+        let body = r#"{"choices":[{"message":{"content":"\"usage\"","usage":{"prompt_tokens":9}}}],
+            "metadata":{"usage":{"prompt_tokens":8}},"usage":{"prompt_tokens":7,"completion_tokens":1}}"#;
+        let usage = facts(body).usage.unwrap();
+        assert_eq!((usage.input, usage.output), (7, 1));
+        assert_eq!(facts(r#"{"a":{"usage":{"prompt_tokens":8}}}"#).usage, None);
+    }
+
+    #[test]
+    fn what_the_model_wrote_is_counted_over_all_choices() {
+        let check = |choices: &str, bytes: u64| {
+            let body = format!(r#"{{"object":"chat.completion","choices":{choices}}}"#);
+            assert_eq!(facts(&body).answer_bytes, bytes, "{choices}");
+        };
+        check("[]", 0);
+        check(
+            r#"[{"index":0,"message":{"role":"assistant","content":"four"},"logprobs":["x"]}]"#,
+            4,
+        );
+        check(
+            r#"[{"message":{"content":"ab","reasoning":"c"}},{"message":{"refusal":"d"}}]"#,
+            4,
+        );
+        check(
+            r#"[{"message":{"content":null,"tool_calls":[{"function":{"arguments":"{}"}}]}}]"#,
+            2,
+        );
+        check(
+            r#"[{"message":{"audio":{"id":"a","data":"AAAA","transcript":"Hi"}}}]"#,
+            2,
+        );
+        check(r#"[{"text":"legacy"}]"#, 6);
+        check(r#"[null,5,{"message":null}]"#, 0);
+    }
+
+    #[test]
+    fn an_answer_must_be_one_whole_object() {
+        for body in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}{}",
+            "<html>",
+            r#"{"usage":{"prompt_tokens":1}"#,
+            "{\"a\":\"\u{1}\"}",
+        ] {
+            assert!(read_answer(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_and_impossible_figures_are_told() {
+        assert!(facts(r#"{"error":{"message":"overloaded","code":502}}"#).error_seen);
+        assert!(!facts(r#"{"error":null,"choices":[]}"#).error_seen);
+        let invalid = facts(r#"{"usage":{"prompt_tokens":-1}}"#);
+        assert_eq!((invalid.usage, invalid.usage_invalid), (None, true));
+    }
 }

@@ -21,7 +21,7 @@ const TEMPLATE_TOKENS_MAX: u64 = 128;
 const OUTPUT_TOKENS: (u64, &str) = (Usage::BUCKET_MAX, "a whole number from 1 to 100000000");
 
 /// What a gateway must know of a request, read in one pass; everything else stays bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatEnvelope {
     model: Box<str>,
     model_at: Span,
@@ -38,7 +38,7 @@ pub struct ChatEnvelope {
 }
 
 /// What a request says of `stream_options`, and where `include_usage` can be set.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StreamOptions {
     Absent,
     /// Null, or without any member.
@@ -103,23 +103,24 @@ impl ChatEnvelope {
     /// Returns a number of tokens that the prompt does not exceed.
     ///
     /// A byte-level tokenizer makes at most one token of each byte, and what JSON adds to each
-    /// message is more than what chat templates add to it. A fixed bound is added for what a template
-    /// brings of its own, and for each image (48,169 tokens), recording (36,000), and file or video
-    /// (272,000), whose encoded bytes do not count then.
+    /// message is more than what chat templates add to it. To the bytes are added 128 tokens for what
+    /// a template brings of its own, and instead of the encoded bytes of a medium a bound of its own:
+    /// 48,169 tokens for an image, one for each 40 bytes and up to 128,000 for a recording, 272,000
+    /// for a file or a video.
     #[must_use]
     pub const fn prompt_tokens_bound(&self) -> u64 {
         self.text_bytes()
             .saturating_add(TEMPLATE_TOKENS_MAX)
-            .saturating_add(self.media.tokens_bound())
+            .saturating_add(self.media.tokens_bound)
     }
 
-    /// Returns about how many tokens the prompt has: a quarter of its bytes, 1,000 for an image or a
-    /// recording, 10,000 for a file or a video.
+    /// Returns about how many tokens the prompt has: a quarter of its bytes, and what its images,
+    /// recordings and files usually count for.
     #[must_use]
     pub const fn prompt_tokens_estimate(&self) -> u64 {
         self.text_bytes()
             .div_ceil(4)
-            .saturating_add(self.media.tokens_estimate())
+            .saturating_add(self.media.tokens_estimate)
     }
 
     const fn text_bytes(&self) -> u64 {

@@ -12,7 +12,7 @@ const INPUT: &str =
 const NOT_EMPTY: &str = "not empty";
 
 /// What a gateway must know of a request, read in one pass; everything else stays bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddingsEnvelope {
     model: Box<str>,
     model_at: Span,
@@ -21,7 +21,7 @@ pub struct EmbeddingsEnvelope {
 }
 
 /// How much there is to embed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Input {
     text_bytes: u64,
     tokens: u64,
@@ -176,5 +176,73 @@ impl Input {
         }
         self.tokens += 1;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(input: &str) -> Result<EmbeddingsEnvelope, WireError> {
+        let body = format!(r#"{{"model":"m"{input}}}"#);
+        EmbeddingsEnvelope::parse(body.as_bytes(), &JsonLimits::default())
+    }
+
+    #[test]
+    fn every_shape_of_input_is_read_and_estimated() {
+        for (input, tokens) in [
+            (r#""abcdefgh""#, 2),
+            (r#"["abcd","ef"]"#, 2),
+            ("[1,2,3]", 3),
+            ("[[1,2],[3]]", 3),
+            ("[0]", 1),
+        ] {
+            let envelope = parse(&format!(r#","input":{input}"#)).unwrap();
+            assert_eq!(envelope.model(), "m");
+            assert_eq!(envelope.prompt_tokens_estimate(), tokens, "{input}");
+            assert!(envelope.prompt_tokens_bound() > tokens, "{input}");
+        }
+    }
+
+    #[test]
+    fn input_that_is_empty_mixed_or_of_another_type_is_refused() {
+        let invalid_type = "invalid_type";
+        let invalid_value = "invalid_value";
+        for (input, code, param) in [
+            ("", "missing_required_parameter", "input"),
+            (r#","input":null"#, invalid_type, "input"),
+            (r#","input":5"#, invalid_type, "input"),
+            (r#","input":{}"#, invalid_type, "input"),
+            (r#","input":[true]"#, invalid_type, "input"),
+            (r#","input":"""#, invalid_value, "input"),
+            (r#","input":[]"#, invalid_value, "input"),
+            (r#","input":["a",""]"#, invalid_value, "input[1]"),
+            (r#","input":[[1],[]]"#, invalid_value, "input[1]"),
+            (r#","input":["a",1]"#, invalid_type, "input[1]"),
+            (r#","input":[[1],2]"#, invalid_type, "input[1]"),
+            (r#","input":[["a"]]"#, invalid_type, "input[0]"),
+            (r#","input":[1,-2]"#, invalid_value, "input[1]"),
+            (r#","input":[1.5]"#, invalid_value, "input[0]"),
+        ] {
+            let error = parse(input).unwrap_err();
+            assert_eq!(
+                (error.code(), error.param()),
+                (code, Some(param)),
+                "{input}"
+            );
+        }
+        let no_model = EmbeddingsEnvelope::parse(br#"{"input":"a"}"#, &JsonLimits::default());
+        assert_eq!(no_model.unwrap_err().param(), Some("model"));
+    }
+
+    #[test]
+    fn only_the_models_name_changes() {
+        let body = Bytes::from_static(br#"{"input":[1, 2],"model":"m","dimensions":256}"#);
+        let envelope = EmbeddingsEnvelope::parse(&body, &JsonLimits::default()).unwrap();
+        assert_eq!(
+            envelope.upstream_body(&body, "text-embedding-3-small"),
+            r#"{"input":[1, 2],"model":"text-embedding-3-small","dimensions":256}"#,
+        );
+        assert_eq!(envelope.upstream_body(&body, "m").as_ptr(), body.as_ptr());
     }
 }

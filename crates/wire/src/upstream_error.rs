@@ -24,8 +24,9 @@ pub struct UpstreamErrorFacts {
 
 /// Reads the body of a provider's error; `None` when it is none of the shapes that providers use.
 ///
-/// Known are OpenAI's `{"error":{…}}`, also with a number for a code (OpenRouter) or within an array
-/// (Gemini), `{"error":"…"}` (Ollama), `{"message":"…"}` (vLLM, Mistral) and `{"detail":…}` (FastAPI).
+/// Known are OpenAI's `{"error":{…}}`, also with a number for a code (`OpenRouter`) or within an array
+/// (Gemini), `{"error":"…"}` (Ollama), `{"message":"…"}` (vLLM), `{"detail":…}` (`FastAPI`) and the latter
+/// within a `message` (Mistral).
 #[must_use]
 pub fn read_error(body: &[u8]) -> Option<UpstreamErrorFacts> {
     if body.len() > BODY_BYTES_MAX {
@@ -77,18 +78,22 @@ pub fn is_context_overflow(facts: &UpstreamErrorFacts) -> bool {
 fn facts(error: &Map<String, Value>) -> Option<UpstreamErrorFacts> {
     let word = |name: &str| match error.get(name)? {
         Value::String(word) if !word.is_empty() => Some(bounded(word, WORD_CHARS_MAX)),
-        Value::Number(number) => Some(bounded(&number.to_string(), WORD_CHARS_MAX)),
+        Value::Number(number) if name == "code" => Some(number.to_string()),
         _ => None,
     };
+    let said = match error.get("message")? {
+        Value::String(message) => said(message),
+        other => detail(other.get("detail")?)?,
+    };
     Some(UpstreamErrorFacts {
-        message: bounded(error.get("message")?.as_str()?, MESSAGE_CHARS_MAX),
-        kind: word("type").or_else(|| word("status")),
-        param: word("param"),
+        kind: word("type").or_else(|| word("status")).or(said.kind),
+        param: word("param").or(said.param),
         code: word("code"),
+        ..said
     })
 }
 
-/// Reads a text, or the first of FastAPI's `[{"loc":["body","n"],"msg":"…","type":"…"}]`.
+/// Reads a text, or the first of `FastAPI`'s `[{"loc":["body","n"],"msg":"…","type":"…"}]`.
 fn detail(detail: &Value) -> Option<UpstreamErrorFacts> {
     if let Value::String(message) = detail {
         return Some(said(message));

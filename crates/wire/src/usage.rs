@@ -151,3 +151,165 @@ impl Figures {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(usage: &str) -> Reported {
+        let mut scanner = Scanner::lenient(usage.as_bytes()).unwrap();
+        let reported = read_usage(&mut scanner).unwrap();
+        scanner.end().unwrap();
+        reported
+    }
+
+    fn check(usage: &str, expected: Usage) {
+        assert_eq!(read(usage), Reported::Usage(expected), "{usage}");
+    }
+
+    #[test]
+    fn overlapping_figures_become_disjoint_buckets() {
+        check(
+            r#"{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150,
+                "prompt_tokens_details":{"cached_tokens":60,"audio_tokens":10},
+                "completion_tokens_details":{"reasoning_tokens":20,"audio_tokens":5,
+                "accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#,
+            Usage {
+                input: 30,
+                cached_input: 60,
+                audio_input: 10,
+                output: 25,
+                reasoning: 20,
+                audio_output: 5,
+                ..Usage::default()
+            },
+        );
+        check(
+            r#"{"prompt_tokens":8,"total_tokens":8}"#,
+            Usage {
+                input: 8,
+                ..Usage::default()
+            },
+        );
+    }
+
+    #[test]
+    fn providers_report_the_same_in_their_own_ways() {
+        let deepseek = r#"{"prompt_tokens":90,"completion_tokens":5,"total_tokens":95,
+            "prompt_cache_hit_tokens":64,"prompt_cache_miss_tokens":26}"#;
+        let cached = Usage {
+            input: 26,
+            cached_input: 64,
+            output: 5,
+            ..Usage::default()
+        };
+        check(deepseek, cached);
+        check(
+            r#"{"prompt_tokens":90,"completion_tokens":5,"cached_tokens":64}"#,
+            cached,
+        );
+        check(
+            r#"{"prompt_tokens":90,"completion_tokens":5,
+                "prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":80}}"#,
+            Usage {
+                input: 10,
+                cache_write: 80,
+                output: 5,
+                ..Usage::default()
+            },
+        );
+        // xAI names what was thought and leaves it out of the completion; Gemini does not even name it.
+        let thought = Usage {
+            input: 10,
+            output: 4,
+            reasoning: 300,
+            ..Usage::default()
+        };
+        check(
+            r#"{"prompt_tokens":10,"completion_tokens":4,"total_tokens":314,
+                "completion_tokens_details":{"reasoning_tokens":300}}"#,
+            thought,
+        );
+        check(
+            r#"{"prompt_tokens":10,"completion_tokens":4,"total_tokens":314}"#,
+            thought,
+        );
+        check(
+            r#"{"total_tokens":12}"#,
+            Usage {
+                input: 12,
+                ..Usage::default()
+            },
+        );
+        check(
+            r#"{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":null,
+                "completion_tokens_details":{"reasoning_tokens":null},"cost":0.00012}"#,
+            Usage {
+                input: 3,
+                output: 2,
+                ..Usage::default()
+            },
+        );
+    }
+
+    #[test]
+    fn details_never_exceed_their_whole() {
+        check(
+            r#"{"prompt_tokens":10,"completion_tokens":3,
+                "prompt_tokens_details":{"cached_tokens":99,"audio_tokens":99},
+                "completion_tokens_details":{"reasoning_tokens":99,"audio_tokens":1}}"#,
+            Usage {
+                cached_input: 10,
+                reasoning: 3,
+                ..Usage::default()
+            },
+        );
+    }
+
+    #[test]
+    fn figures_that_cannot_be_make_all_of_it_invalid() {
+        for usage in [
+            r#"{"prompt_tokens":-1,"completion_tokens":2}"#,
+            r#"{"prompt_tokens":1.5,"completion_tokens":2}"#,
+            r#"{"prompt_tokens":1e3,"completion_tokens":2}"#,
+            r#"{"prompt_tokens":"7","completion_tokens":2}"#,
+            r#"{"prompt_tokens":100000001}"#,
+            r#"{"prompt_tokens":99999999999999999999999}"#,
+            r#"{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":-5}}"#,
+            "[]",
+            "5",
+        ] {
+            assert_eq!(read(usage), Reported::Invalid, "{usage}");
+        }
+        for usage in ["null", "{}", r#"{"prompt_tokens":null,"queue_time":0.1}"#] {
+            assert_eq!(read(usage), Reported::Nothing, "{usage}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sums_are_the_providers(
+            prompt in 0..=Usage::BUCKET_MAX,
+            completion in 0..=Usage::BUCKET_MAX,
+            total in prop::option::of(0..=Usage::BUCKET_MAX),
+            [cached, cache_write, audio_input, reasoning, audio_output] in
+                prop::array::uniform5(prop_oneof![0..100_u64, 0..=Usage::BUCKET_MAX]),
+        ) {
+            let figures = Figures {
+                prompt: Some(prompt),
+                completion: Some(completion),
+                total,
+                cached,
+                cache_write,
+                audio_input,
+                reasoning,
+                audio_output,
+            };
+            let usage = figures.disjoint().unwrap();
+            let whole = (prompt + completion).max(total.unwrap_or(0));
+            prop_assert_eq!(usage.prompt_tokens(), prompt);
+            prop_assert_eq!(usage.total_tokens(), whole);
+        }
+    }
+}

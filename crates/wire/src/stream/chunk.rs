@@ -126,7 +126,7 @@ impl ChunkFacts {
         while let Some(key) = scanner.next_key()? {
             match (&*key.said(), scanner.kind()?) {
                 (b"index", Kind::Number) => index = whole(scanner.number()?).unwrap_or_default(),
-                (b"delta" | b"message", _) => self.answer_bytes += written(scanner)?,
+                (b"delta" | b"message" | b"text", _) => self.answer_bytes += written(scanner)?,
                 (b"finish_reason", Kind::Text) => is_finished = !scanner.text()?.raw.is_empty(),
                 _ => drop(scanner.skip()?),
             }

@@ -66,6 +66,7 @@ pub struct StreamDecoder {
     usage_invalid: bool,
     error_seen: bool,
     done: Option<Bytes>,
+    failed: Option<StreamError>,
     has_content: bool,
     answer_bytes: u64,
     /// The choices that were seen and those that have ended, one bit for each index below 128.
@@ -97,6 +98,7 @@ impl StreamDecoder {
             usage_invalid: false,
             error_seen: false,
             done: None,
+            failed: None,
             has_content: false,
             answer_bytes: 0,
             seen: 0,
@@ -107,8 +109,18 @@ impl StreamDecoder {
     /// Takes the next chunk and returns the events that may be forwarded now; there may be none.
     ///
     /// # Errors
-    /// When an event is longer than 1 MiB or is not a JSON object. The stream is then to be given up.
+    /// When an event is longer than 1 MiB or is not a JSON object. Nothing can be read after that: the
+    /// error is repeated.
     pub fn push(&mut self, chunk: Bytes) -> Result<Bytes, StreamError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let pushed = self.push_next(chunk);
+        self.failed = pushed.as_ref().err().copied();
+        pushed
+    }
+
+    fn push_next(&mut self, chunk: Bytes) -> Result<Bytes, StreamError> {
         if self.partial.is_empty() {
             let (ready, rest) = self.take_events(&chunk)?;
             self.partial
@@ -117,14 +129,11 @@ impl StreamDecoder {
         }
         let mut joined = std::mem::take(&mut self.partial);
         joined.extend_from_slice(&chunk);
-        let taken = self.take_events(&joined);
-        let (ready, rest) = match taken {
-            Ok((_, 0)) => {
-                self.partial = joined;
-                return Ok(Bytes::new());
-            }
-            other => other?,
-        };
+        let (ready, rest) = self.take_events(&joined)?;
+        if rest == 0 {
+            self.partial = joined;
+            return Ok(Bytes::new());
+        }
         self.partial = joined.split_off(rest);
         Ok(ready.of(joined.freeze()))
     }
@@ -139,7 +148,7 @@ impl StreamDecoder {
         }
         let is_whole = self.done.is_some()
             || (self.seen != 0 && self.seen == self.finished && fields.data.is_none());
-        if is_whole && !self.error_seen {
+        if is_whole && !self.error_seen && self.failed.is_none() {
             StreamEnd::Complete
         } else {
             StreamEnd::Cut
@@ -277,6 +286,9 @@ impl Ready {
     }
 
     fn of(mut self, bytes: Bytes) -> Bytes {
+        if self.run == (0..bytes.len()) {
+            return bytes;
+        }
         if self.before.is_empty() {
             return bytes.slice(self.run);
         }
