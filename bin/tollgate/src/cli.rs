@@ -61,7 +61,11 @@ pub(crate) struct Quickstart {
     #[arg(long, default_value = "data", value_name = "DIR")]
     pub(crate) data: PathBuf,
     /// The GGUF file of the local model
-    #[arg(long, default_value = "models/SmolLM2-135M-Instruct.Q4_1.gguf", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = "models/SmolLM2-135M-Instruct.Q4_1.gguf",
+        value_name = "FILE"
+    )]
     pub(crate) model: PathBuf,
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:8080")]

@@ -36,15 +36,24 @@ impl Server {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response =
-            request.send().await.with_context(|| format!("{url} does not answer; is it up?"))?;
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("{url} does not answer; is it up?"))?;
         let status = response.status();
         let answer: Value = response.json().await.unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(answer);
         }
-        let detail = answer.get("detail").and_then(Value::as_str).unwrap_or("no details");
-        let fields = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let detail = answer
+            .get("detail")
+            .and_then(Value::as_str)
+            .unwrap_or("no details");
+        let fields = answer
+            .get("errors")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         let fields: Vec<_> = fields
             .map(|one| format!("\n  {}: {}", text(one, "field"), text(one, "message")))
             .collect();
@@ -57,7 +66,13 @@ impl Server {
         let mut cursor = String::new();
         loop {
             let mark = if path.contains('?') { '&' } else { '?' };
-            let mut page = self.ask(reqwest::Method::GET, &format!("{path}{mark}limit=200{cursor}"), None).await?;
+            let mut page = self
+                .ask(
+                    reqwest::Method::GET,
+                    &format!("{path}{mark}limit=200{cursor}"),
+                    None,
+                )
+                .await?;
             if let Some(Value::Array(items)) = page.get_mut("data").map(Value::take) {
                 all.extend(items);
             }
@@ -73,24 +88,47 @@ pub(crate) async fn keys(command: Keys, as_json: bool) -> anyhow::Result<String>
     match command {
         Keys::Create(create) => {
             let body = new_key(&create);
-            let created =
-                Server::new(create.remote)?.ask(reqwest::Method::POST, "/api/v1/keys", Some(&body)).await?;
+            let created = Server::new(create.remote)?
+                .ask(reqwest::Method::POST, "/api/v1/keys", Some(&body))
+                .await?;
             if as_json {
                 return Ok(created.to_string());
             }
-            Ok(format!("{}\n# {} {}; shown once", text(&created, "key"), text(&created, "id"), text(&created, "name")))
+            Ok(format!(
+                "{}\n# {} {}; shown once",
+                text(&created, "key"),
+                text(&created, "id"),
+                text(&created, "name")
+            ))
         }
         Keys::List { remote } => {
             let keys = Server::new(remote)?.all("/api/v1/keys").await?;
-            Ok(table(&keys, as_json, &["id", "public_id", "name", "role", "created_at", "revoked_at"]))
+            Ok(table(
+                &keys,
+                as_json,
+                &[
+                    "id",
+                    "public_id",
+                    "name",
+                    "role",
+                    "created_at",
+                    "revoked_at",
+                ],
+            ))
         }
         Keys::Revoke { id, remote } => {
             let path = format!("/api/v1/keys/{}", encode(&id));
-            let revoked = Server::new(remote)?.ask(reqwest::Method::DELETE, &path, None).await?;
+            let revoked = Server::new(remote)?
+                .ask(reqwest::Method::DELETE, &path, None)
+                .await?;
             if as_json {
                 return Ok(revoked.to_string());
             }
-            Ok(format!("{} {} is revoked", text(&revoked, "id"), text(&revoked, "name")))
+            Ok(format!(
+                "{} {} is revoked",
+                text(&revoked, "id"),
+                text(&revoked, "name")
+            ))
         }
     }
 }
@@ -108,7 +146,15 @@ pub(crate) async fn usage(command: Usage, as_json: bool) -> anyhow::Result<Strin
         }
     }
     let rows = Server::new(command.remote)?.all(&path).await?;
-    let columns = [group, "requests", "attempts", "errors", "input_tokens", "output_tokens", "cost_usd"];
+    let columns = [
+        group,
+        "requests",
+        "attempts",
+        "errors",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+    ];
     Ok(table(&rows, as_json, &columns))
 }
 
@@ -146,14 +192,25 @@ fn table(rows: &[Value], as_json: bool, columns: &[&str]) -> String {
         return Value::from(rows.to_vec()).to_string();
     }
     let mut lines: Vec<Vec<String>> = vec![columns.iter().map(ToString::to_string).collect()];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|column| text(row, column)).collect()));
+    lines.extend(
+        rows.iter()
+            .map(|row| columns.iter().map(|column| text(row, column)).collect()),
+    );
     let width = |at: usize| {
-        lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        lines
+            .iter()
+            .filter_map(|line| line.get(at))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let lines = lines.iter().map(|line| {
-        let cells: Vec<_> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<_> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         cells.join("  ").trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -34,7 +34,10 @@ struct Exit {
 
 impl From<anyhow::Error> for Exit {
     fn from(error: anyhow::Error) -> Self {
-        Self { code: FAILED, message: format!("{error:#}") }
+        Self {
+            code: FAILED,
+            message: format!("{error:#}"),
+        }
     }
 }
 
@@ -46,14 +49,20 @@ impl From<Failure> for Exit {
             Failure::Listen { .. } => PORT_TAKEN,
             Failure::Other(_) => FAILED,
         };
-        Self { code, message: failure.to_string() }
+        Self {
+            code,
+            message: failure.to_string(),
+        }
     }
 }
 
 impl From<Vec<Problem>> for Exit {
     fn from(problems: Vec<Problem>) -> Self {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Self { code: BAD_SETTINGS, message: lines.join("\n") }
+        Self {
+            code: BAD_SETTINGS,
+            message: lines.join("\n"),
+        }
     }
 }
 
@@ -86,11 +95,18 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             if report.balances {
                 return Ok(());
             }
-            Err(Exit { code: FAILED, message: "the books do not balance".to_owned() })
+            Err(Exit {
+                code: FAILED,
+                message: "the books do not balance".to_owned(),
+            })
         }
         Command::Config(ConfigCommand::Check) => {
             settings()?;
-            say(if as_json { "{\"problems\":[]}" } else { "the settings are good" });
+            say(if as_json {
+                "{\"problems\":[]}"
+            } else {
+                "the settings are good"
+            });
             Ok(())
         }
         Command::Providers(ProvidersCommand::Check) => {
@@ -114,14 +130,23 @@ fn read_settings(file: Option<&Path>) -> Result<Settings, Vec<Problem>> {
 /// Reads `TOLLGATE_BOOTSTRAP_KEY`; one that is there but no key is an error, not ignored.
 fn bootstrap_key() -> Result<Option<KeyText>, Exit> {
     let found = std::env::vars().find(|(name, _)| name == "TOLLGATE_BOOTSTRAP_KEY");
-    let Some((name, text)) = found.filter(|(_, text)| !text.is_empty()) else { return Ok(None) };
-    let problem = || vec![Problem::new(&name, "is not a key that `tollgate keygen` makes".to_owned())];
+    let Some((name, text)) = found.filter(|(_, text)| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let problem = || {
+        vec![Problem::new(
+            &name,
+            "is not a key that `tollgate keygen` makes".to_owned(),
+        )]
+    };
     Ok(Some(KeyText::parse(&text).map_err(|_| problem())?))
 }
 
 fn ask(question: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<String> {
     tollgate_server::install_crypto();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(question)
 }
 

@@ -34,7 +34,10 @@ pub(crate) fn settings(
     if problems.is_empty() {
         Ok(settings)
     } else {
-        Err(problems.into_iter().map(|problem| problem.within(&name)).collect())
+        Err(problems
+            .into_iter()
+            .map(|problem| problem.within(&name))
+            .collect())
     }
 }
 
@@ -47,7 +50,8 @@ fn parse(name: &str, text: &str) -> Result<Map<String, Value>, Vec<Problem>> {
     }
     let place = |error: &toml::de::Error| {
         let line = error.span().map_or(0, |span| {
-            text.get(..span.start).map_or(0, |before| before.matches('\n').count() + 1)
+            text.get(..span.start)
+                .map_or(0, |before| before.matches('\n').count() + 1)
         });
         Problem::new(&format!("{name}:{line}"), error.message().to_owned())
     };
@@ -75,12 +79,19 @@ fn to_json(value: toml::de::DeValue<'_>, is_price: bool) -> Value {
         DeValue::Boolean(yes) => Value::Bool(yes),
         DeValue::Integer(number) if is_price => Value::String(number.to_string()),
         DeValue::Float(number) if is_price => Value::String(number.to_string()),
-        DeValue::Integer(number) => number.to_string().parse::<i64>().map_or(Value::Null, Value::from),
-        DeValue::Float(number) => number.to_string().parse::<f64>().map_or(Value::Null, Value::from),
+        DeValue::Integer(number) => number
+            .to_string()
+            .parse::<i64>()
+            .map_or(Value::Null, Value::from),
+        DeValue::Float(number) => number
+            .to_string()
+            .parse::<f64>()
+            .map_or(Value::Null, Value::from),
         DeValue::Datetime(time) => Value::String(time.to_string()),
-        DeValue::Array(items) => {
-            items.into_iter().map(|item| to_json(item.into_inner(), is_price)).collect()
-        }
+        DeValue::Array(items) => items
+            .into_iter()
+            .map(|item| to_json(item.into_inner(), is_price))
+            .collect(),
         DeValue::Table(table) => Value::Object(table_to_json(table, is_price)),
     }
 }
@@ -88,9 +99,15 @@ fn to_json(value: toml::de::DeValue<'_>, is_price: bool) -> Value {
 /// Sets `SECTION__KEY`. A value that is JSON is taken as such, anything else as text.
 fn set(tree: &mut Map<String, Value>, path: &str, value: String) -> Result<(), &'static str> {
     let path = path.to_ascii_lowercase();
-    let (section, key) = path.split_once("__").ok_or("must be TOLLGATE__SECTION__KEY")?;
-    let table = tree.entry(section).or_insert_with(|| Value::Object(Map::new()));
-    let table = table.as_object_mut().ok_or("sets a key of what is not a table")?;
+    let (section, key) = path
+        .split_once("__")
+        .ok_or("must be TOLLGATE__SECTION__KEY")?;
+    let table = tree
+        .entry(section)
+        .or_insert_with(|| Value::Object(Map::new()));
+    let table = table
+        .as_object_mut()
+        .ok_or("sets a key of what is not a table")?;
     let value = serde_json::from_str(&value)
         .ok()
         .filter(|parsed: &Value| !parsed.is_string() && !parsed.is_null())
@@ -106,7 +123,9 @@ mod tests {
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
         let file = std::env::temp_dir().join(format!("tollgate-load-{:p}.toml", text));
         std::fs::write(&file, text).unwrap();
-        let pairs = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let pairs = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let loaded = settings(Some(&file), pairs);
         std::fs::remove_file(&file).unwrap();
         loaded
@@ -127,13 +146,20 @@ mod tests {
     fn prices_are_read_as_they_are_written() {
         let settings = load(MODEL, &[]).unwrap();
         let price = settings.models[0].price.unwrap();
-        assert_eq!((price.input.to_string(), price.output.to_string()), ("0.15".into(), "0.6".into()));
+        assert_eq!(
+            (price.input.to_string(), price.output.to_string()),
+            ("0.15".into(), "0.6".into())
+        );
     }
 
     #[test]
     fn the_environment_wins_over_the_file() {
         let text = "[server]\nworkers = 1\n";
-        let settings = load(text, &[("TOLLGATE__SERVER__WORKERS", "3"), ("HOME", "/root")]).unwrap();
+        let settings = load(
+            text,
+            &[("TOLLGATE__SERVER__WORKERS", "3"), ("HOME", "/root")],
+        )
+        .unwrap();
         assert_eq!(settings.server.workers, 3);
     }
 
@@ -142,8 +168,13 @@ mod tests {
         let problems = load("[server]\nworkers = \n", &[]).unwrap_err();
         assert!(problems[0].to_string().contains(":2"), "{}", problems[0]);
         let problems = load("[server]\nworker = 1\n", &[]).unwrap_err();
-        assert!(problems[0].to_string().contains("worker"), "{}", problems[0]);
-        let problems = load("[[models]]\nname=\"m\"\ntargets=[{provider=\"none\"}]", &[]).unwrap_err();
+        assert!(
+            problems[0].to_string().contains("worker"),
+            "{}",
+            problems[0]
+        );
+        let problems =
+            load("[[models]]\nname=\"m\"\ntargets=[{provider=\"none\"}]", &[]).unwrap_err();
         assert!(problems[0].to_string().contains("none"), "{}", problems[0]);
     }
 }

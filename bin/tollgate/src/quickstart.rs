@@ -28,11 +28,16 @@ pub(crate) fn prepare(
     fs::create_dir_all(&quick.data)
         .with_context(|| format!("{} cannot be made", quick.data.display()))?;
     let (key, is_new) = first_key(&quick.data.join("quickstart.key"))?;
-    let with_openai = environment.get("OPENAI_API_KEY").is_some_and(|key| !key.is_empty());
+    let with_openai = environment
+        .get("OPENAI_API_KEY")
+        .is_some_and(|key| !key.is_empty());
     let settings: Settings = serde_json::from_value(settings(quick, with_openai))?;
     let announcement = announcement(quick, &key, is_new, with_openai);
-    let options =
-        Options { bootstrap_key: Some(key), ready_fd: None, announcement: Some(announcement) };
+    let options = Options {
+        bootstrap_key: Some(key),
+        ready_fd: None,
+        announcement: Some(announcement),
+    };
     Ok((settings, options))
 }
 
@@ -71,8 +76,12 @@ fn first_key(file: &Path) -> anyhow::Result<(KeyText, bool)> {
     }
     let key = KeyText::generate()?;
     let mut open = fs::OpenOptions::new();
-    let mut made =
-        open.write(true).create_new(true).mode(0o600).open(file).with_context(cannot)?;
+    let mut made = open
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .with_context(cannot)?;
     writeln!(made, "{}", key.expose()).with_context(cannot)?;
     Ok((key, true))
 }
@@ -82,7 +91,11 @@ fn announcement(quick: &Quickstart, key: &KeyText, is_new: bool, with_openai: bo
     let file = quick.data.join("quickstart.key");
     let listen = quick.listen;
     let how = if is_new {
-        format!("export TOLLGATE_API_KEY={}   # shown once; kept in {}", key.expose(), file.display())
+        format!(
+            "export TOLLGATE_API_KEY={}   # shown once; kept in {}",
+            key.expose(),
+            file.display()
+        )
     } else {
         format!("export TOLLGATE_API_KEY=$(cat {})", file.display())
     };

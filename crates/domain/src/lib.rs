@@ -43,4 +43,4 @@ pub use self::organization::Organization;
 pub use self::permission::{Permission, Role};
 pub use self::price::{ModelPrice, Price};
 pub use self::time::Timestamp;
-pub use self::usage::Usage;
+pub use self::usage::{Usage, UsageGroup};

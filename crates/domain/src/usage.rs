@@ -24,6 +24,17 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Nothing.
+    pub const ZERO: Self = Self {
+        input: 0,
+        cached_input: 0,
+        cache_write: 0,
+        audio_input: 0,
+        output: 0,
+        reasoning: 0,
+        audio_output: 0,
+    };
+
     /// The largest count that one bucket of one call is believed: more than any provider's context.
     pub const BUCKET_MAX: u64 = 100_000_000;
 
@@ -73,4 +84,15 @@ impl Usage {
             audio_output: self.audio_output.saturating_add(other.audio_output),
         }
     }
+}
+
+/// By what usage is summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageGroup {
+    /// By API key id.
+    Key,
+    /// By the model that clients asked for.
+    Model,
+    /// By day in UTC.
+    Day,
 }

@@ -63,6 +63,41 @@ pub struct RequestRecord {
     pub first_byte: Option<Duration>,
 }
 
+impl RequestRecord {
+    /// Returns the record of a request of which nothing else is known.
+    #[must_use]
+    pub const fn begun(request_id: RequestId, surface: Surface, started: Instant) -> Self {
+        Self {
+            request_id,
+            surface,
+            org_id: None,
+            key_id: None,
+            model: None,
+            is_stream: false,
+            status: CLIENT_LEFT,
+            error_code: None,
+            attempts: Vec::new(),
+            usage: Usage::ZERO,
+            provenance: Provenance::Missing,
+            cost: Money::ZERO,
+            state: None,
+            started,
+            duration: Duration::ZERO,
+            upstream: Duration::ZERO,
+            first_byte: None,
+        }
+    }
+
+    /// Returns the time that was the gateway's own: all of it but the waiting for providers; of a
+    /// stream, up to its first byte.
+    #[must_use]
+    pub fn own_time(&self) -> Duration {
+        self.first_byte
+            .unwrap_or(self.duration)
+            .saturating_sub(self.upstream)
+    }
+}
+
 /// Called once when a request has ended, however it did.
 pub type Finish = Box<dyn FnOnce(&RequestRecord) + Send>;
 
@@ -88,25 +123,7 @@ impl Progress {
         started: Instant,
         finish: Option<Finish>,
     ) -> Self {
-        let record = RequestRecord {
-            request_id,
-            surface,
-            org_id: None,
-            key_id: None,
-            model: None,
-            is_stream: false,
-            status: CLIENT_LEFT,
-            error_code: None,
-            attempts: Vec::new(),
-            usage: Usage::default(),
-            provenance: Provenance::Missing,
-            cost: Money::ZERO,
-            state: None,
-            started,
-            duration: Duration::ZERO,
-            upstream: Duration::ZERO,
-            first_byte: None,
-        };
+        let record = RequestRecord::begun(request_id, surface, started);
         Self { record, finish }
     }
 

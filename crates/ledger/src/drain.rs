@@ -261,3 +261,121 @@ impl Tail {
         Ok(item)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_domain::BudgetScope;
+
+    use super::*;
+    use crate::testing::{
+        FlakyStore, KEY, ORG, PATIENCE, TempDir, attempt, cost, draft, now, outcome,
+    };
+    use crate::{Account, JournalWriter, Ledger, LedgerConfig, Reservation};
+
+    fn open(dir: &TempDir, store: FlakyStore) -> (Ledger, Arc<FlakyStore>) {
+        let store = Arc::new(store);
+        let config = LedgerConfig {
+            segment_bytes_max: 16 << 10,
+            ..dir.config()
+        };
+        let kept: Arc<FlakyStore> = Arc::clone(&store);
+        (Ledger::open(config, kept, now).unwrap().0, store)
+    }
+
+    fn reserve(writer: &JournalWriter, n: u64) -> Reservation {
+        let org = Account::unlimited(BudgetScope::Org(ORG));
+        let key = Account::unlimited(BudgetScope::Key(KEY));
+        writer.reserve(draft(n), &org, &key, cost(n)).unwrap()
+    }
+
+    #[test]
+    fn everything_is_booked_once_by_a_store_that_fails_every_other_time() {
+        let dir = TempDir::new();
+        let store = FlakyStore {
+            fails_every: 2,
+            ..FlakyStore::default()
+        };
+        let (ledger, store) = open(&dir, store);
+        let writers = [ledger.writer().unwrap(), ledger.writer().unwrap()];
+        for n in 0..600 {
+            let [first, second] = &writers;
+            let writer = if n % 3 == 0 { first } else { second };
+            reserve(writer, n).settle(outcome(n));
+        }
+        assert!(ledger.drained(PATIENCE));
+        assert_eq!(ledger.backlog().events, 0);
+        let expected: Vec<_> = (0..600).map(attempt).collect();
+        let booked: Vec<_> = store.events().iter().map(|e| e.attempt_id).collect();
+        assert_eq!(booked, expected);
+    }
+
+    #[test]
+    fn segments_go_when_they_are_booked_and_stay_while_a_call_of_theirs_is_open() {
+        let dir = TempDir::new();
+        let (ledger, store) = open(&dir, FlakyStore::default());
+        let writer = ledger.writer().unwrap();
+        let open_call = reserve(&writer, 1_000);
+        for n in 0..500 {
+            reserve(&writer, n).settle(outcome(n));
+        }
+        assert!(ledger.drained(PATIENCE));
+        let first = format!("{:06}.tgj", 0);
+        let is_first = |path: &std::path::PathBuf| path.to_string_lossy().ends_with(&first);
+        assert!(dir.segments().iter().any(is_first));
+        open_call.settle(outcome(1));
+        assert!(ledger.clone().close(PATIENCE));
+        assert_eq!(dir.segments().len(), 0);
+        assert_eq!(store.events().len(), 501);
+    }
+
+    #[test]
+    fn a_backlog_is_counted_while_the_store_is_down() {
+        let dir = TempDir::new();
+        let (ledger, store) = open(&dir, FlakyStore::default());
+        let writer = ledger.writer().unwrap();
+        store.set_down(true);
+        for n in 0..100 {
+            reserve(&writer, n).settle(outcome(n));
+        }
+        assert!(!ledger.drained(Duration::from_millis(5)));
+        let backlog = ledger.backlog();
+        assert_eq!(backlog.events, 100);
+        assert!(backlog.bytes > 10_000, "{backlog:?}");
+        assert!(ledger.health().is_admitting);
+        store.set_down(false);
+        assert!(ledger.drained(PATIENCE));
+        let after = ledger.backlog();
+        assert_eq!(
+            (after.events, after.bytes, after.age),
+            (0, 0, Duration::ZERO)
+        );
+        assert_eq!(store.events().len(), 100);
+    }
+
+    #[test]
+    fn one_event_that_is_never_taken_does_not_hold_up_the_others() {
+        let dir = TempDir::new();
+        let store = FlakyStore {
+            refuses: Some(attempt(37)),
+            ..FlakyStore::default()
+        };
+        let (ledger, store) = open(&dir, store);
+        let writer = ledger.writer().unwrap();
+        for n in 0..100 {
+            reserve(&writer, n).settle(outcome(n));
+        }
+        assert!(ledger.drained(PATIENCE));
+        assert_eq!(store.events().len(), 99);
+        assert_eq!(crate::booking::count_put_aside(&dir.0).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_ledger_that_is_dropped_books_what_it_can() {
+        let dir = TempDir::new();
+        let (ledger, store) = open(&dir, FlakyStore::default());
+        let writer = ledger.writer().unwrap();
+        reserve(&writer, 1).settle(outcome(1));
+        drop(ledger);
+        assert_eq!(store.events().len(), 1);
+    }
+}

@@ -276,3 +276,163 @@ impl Row {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_domain::Usage;
+
+    use super::*;
+
+    fn list(row: &str) -> Result<PriceTable, PriceError> {
+        let text = r#"{"version":"1","date":"d","sources":[],"models":{"m":ROW}}"#;
+        PriceTable::from_json(&text.replace("ROW", row))
+    }
+
+    #[test]
+    fn the_built_in_list_is_sound() {
+        let table = PriceTable::built_in().unwrap();
+        assert!(table.models.len() > 80);
+        for (name, model) in &table.models {
+            assert!(model.price.input > Price::FREE, "{name}");
+            assert!(model.price.cached_input <= model.price.input, "{name}");
+            assert_eq!(
+                model.mode == Mode::Embedding,
+                model.price.output == Price::FREE,
+                "{name}"
+            );
+            assert!(model.context_tokens.is_some(), "{name}");
+            assert!(
+                ["openai", "anthropic", "gemini"].contains(&&*model.provider),
+                "{name}"
+            );
+            if let Some(long) = model.long_context {
+                assert!(long.price.input > model.price.input, "{name}");
+                assert!(long.price.cached_input > model.price.cached_input, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn published_prices_are_exact() {
+        let table = PriceTable::built_in().unwrap();
+        for (name, input, cached, output) in [
+            ("gpt-4o-mini", "0.15", "0.075", "0.6"),
+            ("gpt-5.4", "2.5", "0.25", "15"),
+            ("claude-opus-4-5", "5", "0.5", "25"),
+            ("claude-3-haiku", "0.25", "0.03", "1.25"),
+            ("gemini-2.5-pro", "1.25", "0.125", "10"),
+            ("text-embedding-3-small", "0.02", "0.02", "0"),
+        ] {
+            let price = table.lookup(name).unwrap().price;
+            let shown = [price.input, price.cached_input, price.output].map(|p| p.to_string());
+            assert_eq!(shown, [input, cached, output], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_date_at_the_end_of_a_name_is_looked_past_and_nothing_else() {
+        let table = PriceTable::built_in().unwrap();
+        let same = |dated, plain| {
+            assert!(table.lookup(plain).is_some(), "{plain}");
+            assert_eq!(table.lookup(dated), table.lookup(plain), "{dated}");
+        };
+        same("gpt-4o-mini-2024-07-18", "gpt-4o-mini");
+        same("claude-haiku-4-5-20251001", "claude-haiku-4-5");
+        assert_ne!(table.lookup("gpt-4o-2024-05-13"), table.lookup("gpt-4o"));
+        for name in [
+            "",
+            "gpt-4o-mini-",
+            "gpt-4o-mini-2024-07",
+            "gpt-4o-mini-x",
+            "gpt-4o-mini-2024-07-1x",
+            "-2024-07-18",
+            "gpt-4o-mini-2024-07-18-2024-07-18",
+            "é-20240718",
+            "GPT-4o-mini",
+        ] {
+            assert_eq!(table.lookup(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_price_from_settings_takes_the_place_of_the_list_and_names_itself() {
+        let dollar = Price::from_usd_per_million("1").unwrap();
+        let table = PriceTable::built_in().unwrap();
+        let version = table.version().to_owned();
+        let table = table
+            .with("gemini-2.5-pro", ModelPrice::flat(dollar, dollar))
+            .with("mine", ModelPrice::FREE);
+        assert_eq!(table.version(), version);
+        let known = table.lookup("gemini-2.5-pro").unwrap();
+        assert_eq!((known.price.input, known.long_context), (dollar, None));
+        assert_eq!(
+            (&*known.provider, known.max_output_tokens),
+            ("gemini", Some(65_536))
+        );
+        let mine = table.lookup("mine").unwrap();
+        assert_eq!(mine.price, ModelPrice::FREE);
+        assert!(mine.version.starts_with("settings:"));
+        assert_ne!(mine.version, known.version);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |row: &str, parts: &[&str]| {
+            let error = list(row).unwrap_err();
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            let text = format!("{error} {}", source.unwrap_or_default());
+            for part in parts {
+                assert!(text.contains(part), "{part} in {text}");
+            }
+        };
+        let row = |rest: &str| format!(r#"{{"provider":"p","mode":"chat","source":"s",{rest}}}"#);
+        assert!(list(&row(r#""input":"1","output":"2""#)).is_ok());
+        check(
+            &row(r#""input":"-1","output":"2""#),
+            &["m", "input", "\"-1\""],
+        );
+        check(
+            &row(r#""input":"1","output":"1e3""#),
+            &["m", "output", "\"1e3\""],
+        );
+        check(
+            &row(r#""input":0.1,"output":"2""#),
+            &["price list", "0.1", "column"],
+        );
+        check(&row(r#""input":"1""#), &["output"]);
+        check(&row(r#""input":"1","output":"2","inptu":"3""#), &["inptu"]);
+        check(
+            &row(r#""input":"1","output":"2","context_tokens":0"#),
+            &["m", "context_tokens"],
+        );
+        let long = r#""input":"1","output":"2","long_context":{"above_prompt_tokens":LONG,"input":"x","output":"2"}"#;
+        check(
+            &row(&long.replace("LONG", "0")),
+            &["long_context.above_prompt_tokens"],
+        );
+        check(
+            &row(&long.replace("LONG", "9")),
+            &["long_context.input", "\"x\""],
+        );
+    }
+
+    #[test]
+    fn the_worst_cost_bounds_long_prompts_too() {
+        let table = PriceTable::built_in().unwrap();
+        let model = table.lookup("gemini-2.5-pro").unwrap();
+        let usage = |input| Usage {
+            input,
+            output: 1_000,
+            ..Usage::default()
+        };
+        let long = model.long_context.unwrap();
+        assert_eq!(
+            model.worst_cost(200_000, 1_000),
+            model.price.cost(&usage(200_000))
+        );
+        assert_eq!(
+            model.worst_cost(200_001, 1_000),
+            long.price.cost(&usage(200_001))
+        );
+    }
+}

@@ -150,3 +150,188 @@ pub(crate) fn recover(
         torn_bytes: scan.torn_bytes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tollgate_domain::{BudgetScope, Money, Provenance, TerminalState};
+
+    use super::*;
+    use crate::testing::{
+        FlakyStore, KEY, NOW, ORG, PATIENCE, TempDir, attempt, cost, draft, now, outcome, policy,
+        usage,
+    };
+    use crate::{Account, Ledger};
+
+    /// What a killed process leaves that settled 1 to 3 and has 4 to 6 under way.
+    fn killed() -> TempDir {
+        let dir = TempDir::new();
+        let store = Arc::new(FlakyStore::default());
+        let kept: Arc<FlakyStore> = Arc::clone(&store);
+        let (ledger, _) = Ledger::open(dir.config(), kept, now).unwrap();
+        let writer = ledger.writer().unwrap();
+        let org = ledger
+            .account(BudgetScope::Org(ORG), policy(1_000, "1d"))
+            .unwrap();
+        let key = Account::unlimited(BudgetScope::Key(KEY));
+        store.set_down(true);
+        let reserve = |n| writer.reserve(draft(n), &org, &key, cost(50)).unwrap();
+        let mut under_way = [reserve(4), reserve(5), reserve(6)];
+        under_way[1].checkpoint(&usage(30));
+        under_way[2].checkpoint(&usage(3));
+        for n in 1..=3 {
+            reserve(n).settle(outcome(n));
+        }
+        dir.image()
+    }
+
+    fn recovered(dir: &TempDir, store: &Arc<FlakyStore>) -> Recovery {
+        let kept: Arc<FlakyStore> = Arc::clone(store);
+        let (ledger, recovery) = Ledger::open(dir.config(), kept, now).unwrap();
+        assert!(ledger.close(PATIENCE));
+        assert_eq!(dir.segments().len(), 0);
+        recovery
+    }
+
+    fn spent(store: &FlakyStore) -> Money {
+        use tollgate_store::UsageStore;
+        store
+            .kept
+            .budget_spent(BudgetScope::Org(ORG), NOW.day())
+            .unwrap()
+    }
+
+    #[test]
+    fn what_is_settled_is_booked_and_what_is_not_is_charged_what_is_known() {
+        let store = Arc::new(FlakyStore::default());
+        let recovery = recovered(&killed(), &store);
+        assert_eq!((recovery.events, recovery.unknown), (3, 3));
+        assert_eq!((recovery.corrupt_bytes, recovery.torn_bytes), (0, 0));
+        let events = store.events();
+        let costs: Vec<_> = events.iter().map(|event| event.cost).collect();
+        assert_eq!(costs, [1, 2, 3, 10, 30, 10].map(cost));
+        for event in &events[3..] {
+            assert_eq!(event.state, TerminalState::Unknown);
+            assert_eq!(event.provenance, Provenance::Partial);
+            assert!(event.is_final && event.org_charge.is_some());
+        }
+        assert_eq!(events[4].usage, usage(30));
+        assert_eq!(spent(&store), cost(56));
+    }
+
+    #[test]
+    fn replaying_a_journal_changes_nothing() {
+        let killed = killed();
+        let store = Arc::new(FlakyStore::default());
+        recovered(&killed.image(), &store);
+        let events = store.events();
+        for _ in 0..3 {
+            let again = recovered(&killed.image(), &store);
+            assert_eq!((again.segments, again.events, again.unknown), (1, 0, 0));
+        }
+        assert_eq!(store.events(), events);
+        assert_eq!(spent(&store), cost(56));
+        assert_eq!(recovered(&TempDir::new(), &store), Recovery::default());
+    }
+
+    #[test]
+    fn a_recovery_that_is_interrupted_is_done_again() {
+        let killed = killed();
+        let store = Arc::new(FlakyStore::default());
+        store.set_down(true);
+        let kept: Arc<FlakyStore> = Arc::clone(&store);
+        assert!(matches!(
+            Ledger::open(killed.config(), kept, now),
+            Err(LedgerError::Store(_))
+        ));
+        assert_eq!(killed.segments().len(), 1);
+        store.set_down(false);
+        assert_eq!(recovered(&killed, &store).events, 3);
+    }
+
+    #[test]
+    fn a_torn_end_is_normal_and_damage_before_it_is_kept_for_inspection() {
+        let killed = killed();
+        let path = killed.segments().remove(0);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let torn = killed.image();
+        let store = Arc::new(FlakyStore::default());
+        let recovery = recovered(&torn, &store);
+        assert!(recovery.torn_bytes > 0);
+        assert_eq!(
+            (recovery.corrupt_bytes, recovery.events, recovery.unknown),
+            (0, 2, 4)
+        );
+
+        let mut bytes = bytes;
+        bytes[20] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let recovery = recovered(&killed, &Arc::new(FlakyStore::default()));
+        assert!(recovery.corrupt_bytes > 0);
+        assert_eq!((recovery.events, recovery.unknown), (3, 2));
+        let kept = fs::read(path.with_extension("tgj.damaged")).unwrap();
+        assert_eq!(kept, bytes);
+    }
+
+    #[test]
+    fn records_of_another_version_are_left_where_they_are() {
+        let killed = killed();
+        let path = killed.segments().remove(0);
+        let (name, _) = crate::segment::list([&killed.0].into_iter())
+            .unwrap()
+            .remove(0);
+        let mut bytes = fs::read(&path).unwrap();
+        // The first record's version becomes 2, and its checksum that of the change.
+        bytes[9] = 2;
+        let size = usize::from(bytes[0]);
+        let sum = crc32c::crc32c_append(name.seed(), &bytes[..4]);
+        let sum = crc32c::crc32c_append(sum, &bytes[8..8 + size]);
+        bytes[4..8].copy_from_slice(&sum.to_le_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let refused = Ledger::open(killed.config(), Arc::new(FlakyStore::default()), now);
+        assert!(matches!(refused, Err(LedgerError::UnknownRecord { segment }) if segment == path));
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_journal_has_one_process_at_a_time() {
+        let dir = TempDir::new();
+        let store = Arc::new(FlakyStore::default());
+        let open = || {
+            let kept: Arc<FlakyStore> = Arc::clone(&store);
+            Ledger::open(dir.config(), kept, now)
+        };
+        let first = open().unwrap();
+        assert!(matches!(open(), Err(LedgerError::Locked { .. })));
+        let writer = first.0.writer().unwrap();
+        drop(first);
+        assert!(
+            matches!(open(), Err(LedgerError::Locked { .. })),
+            "a writer is left"
+        );
+        drop(writer);
+        assert!(open().is_ok());
+    }
+
+    #[test]
+    fn what_the_store_never_takes_is_put_aside_once() {
+        let killed = killed();
+        let store = Arc::new(FlakyStore {
+            refuses: Some(attempt(2)),
+            ..FlakyStore::default()
+        });
+        let config = killed.config();
+        for _ in 0..2 {
+            let image = killed.image();
+            for path in image.segments() {
+                fs::copy(&path, config.journal_dir.join(path.file_name().unwrap())).unwrap();
+            }
+            recovered(&killed, &store);
+        }
+        assert_eq!(store.events().len(), 5);
+        assert_eq!(booking::count_put_aside(&config.journal_dir).unwrap(), 1);
+        assert!(!Ledger::verify(&*store, &config).unwrap().is_balanced);
+    }
+}

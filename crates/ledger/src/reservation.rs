@@ -352,3 +352,241 @@ impl Settled {
         synced.is_ok_and(|synced| synced.bytes >= place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_domain::Price;
+    use tollgate_store::UsageStore;
+
+    use super::*;
+    use crate::Ledger;
+    use crate::testing::{
+        FlakyStore, KEY, NOW, ORG, PATIENCE, TempDir, cost, draft, now, outcome, policy, usage,
+    };
+
+    const ORG_SCOPE: BudgetScope = BudgetScope::Org(ORG);
+
+    struct Open {
+        dir: TempDir,
+        store: Arc<FlakyStore>,
+        ledger: Ledger,
+        writer: JournalWriter,
+        org: Account,
+        key: Account,
+    }
+
+    fn open() -> Open {
+        let dir = TempDir::new();
+        let store = Arc::new(FlakyStore::default());
+        let kept: Arc<FlakyStore> = Arc::clone(&store);
+        let (ledger, _) = Ledger::open(dir.config(), kept, now).unwrap();
+        Open {
+            dir,
+            store,
+            writer: ledger.writer().unwrap(),
+            org: ledger.account(ORG_SCOPE, policy(100, "1d")).unwrap(),
+            key: ledger.account(BudgetScope::Key(KEY), None).unwrap(),
+            ledger,
+        }
+    }
+
+    #[test]
+    fn a_settled_call_is_charged_what_it_cost_and_booked_as_it_was() {
+        let open = open();
+        let reservation = open
+            .writer
+            .reserve(draft(1), &open.org, &open.key, cost(40))
+            .unwrap();
+        assert_eq!(reservation.reserved(), cost(40));
+        assert_eq!(open.org.balance(NOW).unwrap().held, cost(40));
+        let settled = reservation.settle(outcome(25));
+        assert!(settled.is_durable());
+        let balance = open.org.balance(NOW).unwrap();
+        assert_eq!((balance.spent, balance.held), (cost(25), Money::ZERO));
+        assert!(open.ledger.drained(PATIENCE));
+        assert_eq!(open.store.events(), [settled.event]);
+        let start = balance.window_start;
+        let spent = open.store.kept.budget_spent(ORG_SCOPE, start);
+        assert_eq!(spent.unwrap(), cost(25));
+        assert_eq!(open.ledger.overruns(), 0);
+    }
+
+    #[test]
+    fn a_dropped_reservation_is_charged_what_was_seen() {
+        let open = open();
+        for (n, seen, provenance) in [(1, 0, Provenance::Missing), (2, 7, Provenance::Partial)] {
+            let mut dropped = open
+                .writer
+                .reserve(draft(n), &open.org, &open.key, cost(40))
+                .unwrap();
+            dropped.checkpoint(&usage(seen / 2));
+            dropped.checkpoint(&usage(seen));
+            drop(dropped);
+            assert!(open.ledger.drained(PATIENCE));
+            let event = open.store.events().pop().unwrap();
+            assert_eq!(event.state, TerminalState::ClientGone);
+            assert_eq!((event.cost, event.provenance), (cost(seen), provenance));
+        }
+        let balance = open.org.balance(NOW).unwrap();
+        assert_eq!((balance.spent, balance.held), (cost(7), Money::ZERO));
+    }
+
+    #[test]
+    fn the_window_of_the_reservation_is_charged() {
+        let open = open();
+        let yesterday = AttemptDraft {
+            started_at: NOW,
+            ..draft(1)
+        };
+        let tomorrow = AttemptDraft {
+            started_at: NOW.plus_seconds(86_400),
+            ..draft(2)
+        };
+        let old = open
+            .writer
+            .reserve(yesterday, &open.org, &open.key, cost(100))
+            .unwrap();
+        let new = open
+            .writer
+            .reserve(tomorrow, &open.org, &open.key, cost(100))
+            .unwrap();
+        let charged = [old, new].map(|reservation| reservation.settle(outcome(1)).event.org_charge);
+        let starts = charged.map(|charge| charge.unwrap().window_start);
+        assert_eq!(starts, [NOW.day(), NOW.plus_seconds(86_400).day()]);
+    }
+
+    #[test]
+    fn a_call_beyond_its_reserve_is_counted_and_an_unbelievable_one_is_held_to_what_is_possible() {
+        let open = open();
+        let reservation = open
+            .writer
+            .reserve(draft(1), &open.org, &open.key, cost(1))
+            .unwrap();
+        let settled = reservation.settle(outcome(u64::MAX));
+        assert_eq!(settled.event.usage, usage(Usage::BUCKET_MAX));
+        assert_eq!(settled.cost, cost(Usage::BUCKET_MAX));
+        assert_eq!(open.ledger.overruns(), 1);
+        let dear = Price::from_pico_per_token(i64::MAX).unwrap();
+        let priceless = AttemptDraft {
+            price: ModelPrice::flat(dear, dear),
+            ..draft(2)
+        };
+        let no_budget = Account::unlimited(ORG_SCOPE);
+        let reservation = open
+            .writer
+            .reserve(priceless, &no_budget, &open.key, cost(3))
+            .unwrap();
+        assert_eq!(reservation.settle(outcome(u64::MAX)).cost, cost(3));
+    }
+
+    #[test]
+    fn a_long_prompt_has_its_own_rate_for_all_tokens() {
+        let rate = |text| Price::from_usd_per_million(text).unwrap();
+        let draft = AttemptDraft {
+            long_context: Some(LongContext {
+                above_prompt_tokens: 100,
+                price: ModelPrice::flat(rate("2"), rate("3")),
+            }),
+            ..draft(1)
+        };
+        let cost = |input, output| {
+            let usage = Usage {
+                input,
+                output,
+                ..Usage::default()
+            };
+            draft.cost(&usage).unwrap().nano()
+        };
+        assert_eq!(cost(100, 1_000), 1_100_000);
+        assert_eq!(cost(101, 1_000), 3_202_000);
+    }
+
+    #[test]
+    fn faulty_arguments_are_refused_and_hold_nothing() {
+        let open = open();
+        let long = AttemptDraft {
+            model: "m".repeat(NAME_BYTES_MAX + 1).into(),
+            ..draft(1)
+        };
+        let nul = AttemptDraft {
+            provider: "a\0b".into(),
+            ..draft(1)
+        };
+        for draft in [long, nul] {
+            let refused = open.writer.reserve(draft, &open.org, &open.key, cost(1));
+            assert!(matches!(refused, Err(LedgerError::Unbookable { .. })));
+        }
+        let stranger = Account::unlimited(BudgetScope::Org(OrgId::from_bytes([9; 16])));
+        for (org, key) in [
+            (&stranger, &open.key),
+            (&open.key, &open.key),
+            (&open.org, &open.org),
+        ] {
+            let refused = open.writer.reserve(draft(1), org, key, cost(1));
+            assert!(matches!(refused, Err(LedgerError::WrongAccount { .. })));
+        }
+        let negative = open
+            .writer
+            .reserve(draft(1), &open.org, &open.key, Money::from_nano(-5));
+        assert_eq!(negative.unwrap().reserved(), Money::ZERO);
+        assert_eq!(open.org.balance(NOW).unwrap().held, Money::ZERO);
+    }
+
+    #[test]
+    fn a_closed_ledger_admits_nothing_but_settles_what_is_under_way() {
+        let open = open();
+        let under_way = open
+            .writer
+            .reserve(draft(1), &open.org, &open.key, cost(1))
+            .unwrap();
+        assert!(open.ledger.clone().close(PATIENCE));
+        let refused = open.writer.reserve(draft(2), &open.org, &open.key, cost(1));
+        assert!(matches!(refused, Err(LedgerError::Closed)));
+        assert!(matches!(open.ledger.writer(), Err(LedgerError::Closed)));
+        under_way.settle(outcome(1));
+        let image = open.dir.image();
+        let kept: Arc<FlakyStore> = Arc::clone(&open.store);
+        let (_ledger, recovery) = Ledger::open(image.config(), kept, now).unwrap();
+        assert_eq!((recovery.events, recovery.unknown), (1, 0));
+    }
+
+    #[test]
+    fn the_reservations_of_one_tick_share_a_write() {
+        use crate::testing::{Fault, TestDisk};
+        let dir = TempDir::new();
+        let disk = TestDisk::new(Fault::Never);
+        let config = crate::LedgerConfig {
+            sync_interval: std::time::Duration::from_secs(60),
+            ..dir.config()
+        };
+        let store = Arc::new(FlakyStore::default());
+        let (ledger, _) = Ledger::open_on(Box::new(disk.clone()), config, store, now).unwrap();
+        let writer = ledger.writer().unwrap();
+        let (org, key) = (
+            Account::unlimited(ORG_SCOPE),
+            Account::unlimited(BudgetScope::Key(KEY)),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let local = tokio::task::LocalSet::new();
+        let reserved = local.block_on(&runtime, async {
+            let flusher = tokio::task::spawn_local(writer.flusher());
+            let reserve = |n| writer.reserve(draft(n), &org, &key, cost(n)).unwrap();
+            let reserved = [reserve(1), reserve(2), reserve(3)];
+            assert_eq!(disk.appends(), 0);
+            while disk.appends() == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(disk.appends(), 1);
+            drop(ledger);
+            flusher.await.unwrap();
+            reserved
+        });
+        let kept = Arc::new(FlakyStore::default());
+        let image = dir.image();
+        let (_ledger, recovery) = Ledger::open(image.config(), kept, now).unwrap();
+        assert_eq!(recovery.unknown, 3);
+        drop(reserved);
+    }
+}

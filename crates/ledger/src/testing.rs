@@ -13,7 +13,9 @@ use tollgate_domain::{
     AttemptId, BudgetPolicy, BudgetScope, KeyId, ModelPrice, Money, OrgId, Price, Provenance,
     RequestId, Surface, TerminalState, Timestamp, Usage, UsageEvent,
 };
-use tollgate_store::{BooksReport, MemoryStore, StoreError, UsageQuery, UsageRow, UsageStore};
+use tollgate_store::{
+    BooksReport, MemoryStore, Mismatch, StoreError, UsageQuery, UsageRow, UsageStore,
+};
 
 use crate::disk::{Disk, Sink, SystemDisk};
 use crate::{AttemptDraft, LedgerConfig, Outcome};
@@ -139,6 +141,8 @@ pub(crate) struct FlakyStore {
     pub(crate) fails_every: u64,
     pub(crate) calls: AtomicU64,
     pub(crate) refuses: Option<AttemptId>,
+    /// Its sums do not agree.
+    pub(crate) mismatch: bool,
 }
 
 impl FlakyStore {
@@ -176,7 +180,13 @@ impl UsageStore for FlakyStore {
     }
 
     fn verify_books(&self) -> Result<BooksReport, StoreError> {
-        self.kept.verify_books()
+        let mut report = self.kept.verify_books()?;
+        report.mismatches.extend(self.mismatch.then(|| Mismatch {
+            what: "a sum".to_owned(),
+            events: "1".to_owned(),
+            kept: "2".to_owned(),
+        }));
+        Ok(report)
     }
 }
 

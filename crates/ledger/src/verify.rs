@@ -1,7 +1,7 @@
 //! Whether the books balance, checked while nobody writes them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub struct VerifyReport {
     /// Attempts that are reserved and not settled: they will be charged at the next start.
     pub open: u64,
     /// Attempts with two different ends; a hundred at the most.
-    pub conflicts: Vec<AttemptId>,
+    pub conflicts: BTreeSet<AttemptId>,
     /// Events that the store could never take and that were put aside in `unbookable.jsonl`.
     pub unbookable: u64,
     /// Bytes that cannot be read although intact records follow them.
@@ -67,7 +67,7 @@ pub(crate) fn verify(
     let segments = segment::list(config.dirs()).map_err(LedgerError::JournalFailed)?;
     let mut open = OpenAttempts::default();
     let mut settled: HashMap<AttemptId, u32> = HashMap::new();
-    let mut conflicts = Vec::new();
+    let mut conflicts = BTreeSet::new();
     let scan = scan(&segments, |record| {
         match record {
             Record::Reserved(record) if settled.contains_key(&record.attempt_id) => {}
@@ -79,7 +79,8 @@ pub(crate) fn verify(
                 match settled.entry(event.attempt_id) {
                     Entry::Vacant(place) => drop(place.insert(digest)),
                     Entry::Occupied(first) if *first.get() == digest => {}
-                    Entry::Occupied(_) => conflicts.push(event.attempt_id),
+                    Entry::Occupied(_) if conflicts.len() >= LISTED_MAX => {}
+                    Entry::Occupied(_) => drop(conflicts.insert(event.attempt_id)),
                 }
             }
         }
@@ -87,7 +88,6 @@ pub(crate) fn verify(
     })?;
     let unbookable = count_put_aside(&config.journal_dir).map_err(LedgerError::JournalFailed)?;
     let books = store.verify_books()?;
-    conflicts.truncate(LISTED_MAX);
     Ok(VerifyReport {
         is_balanced: conflicts.is_empty()
             && scan.corrupt_bytes == 0
@@ -161,5 +161,124 @@ impl fmt::Display for VerifyReport {
         } else {
             "the books do not balance"
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use tollgate_domain::BudgetScope;
+
+    use super::*;
+    use crate::testing::{FlakyStore, KEY, ORG, TempDir, cost, draft, now, outcome, policy};
+    use crate::{Account, Ledger};
+
+    /// A journal with two settled calls, the second of which costs this many tokens, and an open one.
+    fn journal(tokens: u64) -> TempDir {
+        let dir = TempDir::new();
+        let store = Arc::new(FlakyStore::default());
+        store.set_down(true);
+        let kept: Arc<FlakyStore> = Arc::clone(&store);
+        let (ledger, _) = Ledger::open(dir.config(), kept, now).unwrap();
+        let writer = ledger.writer().unwrap();
+        let org = Account::unlimited(BudgetScope::Org(ORG));
+        let key = Account::unlimited(BudgetScope::Key(KEY));
+        let reserve = |n| writer.reserve(draft(n), &org, &key, cost(50)).unwrap();
+        let _open = reserve(3);
+        reserve(1).settle(outcome(1));
+        reserve(2).settle(outcome(tokens));
+        dir.image()
+    }
+
+    fn report(dir: &TempDir, store: &FlakyStore) -> VerifyReport {
+        Ledger::verify(store, &dir.config()).unwrap()
+    }
+
+    #[test]
+    fn a_journal_with_work_left_balances() {
+        let report = report(&journal(2), &FlakyStore::default());
+        assert!(report.is_balanced);
+        assert_eq!((report.segments, report.settled, report.open), (1, 2, 1));
+        assert!(report.to_string().ends_with("the books balance"));
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(
+            (&json["is_balanced"], &json["cost"]),
+            (&true.into(), &"0".into())
+        );
+    }
+
+    #[test]
+    fn the_same_end_twice_is_one_and_two_ends_are_a_conflict() {
+        let dir = journal(2);
+        let add = |other: &TempDir| {
+            for path in other.segments() {
+                fs::copy(&path, dir.0.join(path.file_name().unwrap())).unwrap();
+            }
+        };
+        add(&journal(2));
+        let same = report(&dir, &FlakyStore::default());
+        assert!(same.is_balanced && same.settled == 2 && same.segments == 2);
+        add(&journal(3));
+        let other = report(&dir, &FlakyStore::default());
+        assert!(!other.is_balanced);
+        assert_eq!(other.conflicts, [crate::testing::attempt(2)].into());
+        assert!(
+            other
+                .to_string()
+                .contains(&crate::testing::attempt(2).to_string())
+        );
+    }
+
+    #[test]
+    fn damage_and_sums_that_differ_do_not_balance() {
+        let dir = journal(2);
+        let path = dir.segments().remove(0);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let damaged = report(&dir, &FlakyStore::default());
+        assert!(!damaged.is_balanced && damaged.corrupt_bytes > 0);
+
+        let store = FlakyStore {
+            mismatch: true,
+            ..FlakyStore::default()
+        };
+        let differs = report(&TempDir::new(), &store);
+        assert!(!differs.is_balanced);
+        assert_eq!(differs.mismatches.len(), 1);
+        assert!(
+            differs
+                .to_string()
+                .contains("differs: a sum: events 1, kept 2")
+        );
+    }
+
+    #[test]
+    fn a_journal_that_is_booked_agrees_with_the_store() {
+        let dir = TempDir::new();
+        let store = Arc::new(FlakyStore::default());
+        let kept: Arc<FlakyStore> = Arc::clone(&store);
+        let (ledger, _) = Ledger::open(dir.config(), kept, now).unwrap();
+        let writer = ledger.writer().unwrap();
+        let org = ledger
+            .account(BudgetScope::Org(ORG), policy(100, "1d"))
+            .unwrap();
+        let key = ledger
+            .account(BudgetScope::Key(KEY), policy(100, "1h"))
+            .unwrap();
+        for n in 1..=5 {
+            let reservation = writer.reserve(draft(n), &org, &key, cost(n)).unwrap();
+            reservation.settle(outcome(n));
+        }
+        assert!(ledger.close(crate::testing::PATIENCE));
+        let report = report(&dir, &store);
+        assert!(report.is_balanced, "{report}");
+        assert_eq!(
+            (report.segments, report.events, report.cost),
+            (0, 5, cost(15))
+        );
+        assert_eq!((report.rollups, report.budgets), (1, 2));
     }
 }

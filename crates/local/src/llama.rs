@@ -5,8 +5,11 @@
 //! here, and not candle's own llama, because that keeps its threads spinning beside those that
 //! serve requests, and copies what it remembers of the conversation with every token.
 
-use crate::matrix::{Matrix, Rows, Threads};
+use crate::matrix::{Matrix, Rows, Threads, dot};
 use crate::model_file::{LoadError, ModelFile};
+
+/// Columns of a head that are mixed at once; the width of a head is a multiple of it.
+const STEP_COLUMNS: usize = 32;
 
 /// The sizes of a model.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +52,29 @@ pub(crate) struct Llama {
 /// What the model remembers of the tokens so far, of one call.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// For each layer, one row per token.
-    keys: Vec<Vec<f32>>,
-    values: Vec<Vec<f32>>,
+    layers: Vec<LayerMemory>,
     tokens: u32,
+}
+
+/// What one layer remembers.
+#[derive(Debug)]
+struct LayerMemory {
+    /// For each head, keys and values: one row per token.
+    heads: Vec<(Vec<f32>, Vec<f32>)>,
+}
+
+impl LayerMemory {
+    /// Takes the keys and values of more tokens, one row per token.
+    fn push(&mut self, keys: &[f32], values: &[f32], head_width: usize) {
+        let heads = self.heads.len();
+        let keys = keys.chunks_exact(head_width);
+        for (index, (key, value)) in keys.zip(values.chunks_exact(head_width)).enumerate() {
+            if let Some((keys, values)) = self.heads.get_mut(index % heads) {
+                keys.extend_from_slice(key);
+                values.extend_from_slice(value);
+            }
+        }
+    }
 }
 
 impl Llama {
@@ -112,18 +134,26 @@ impl Llama {
 
     /// Returns a memory with room for this many tokens. Room is taken as it is filled.
     pub(crate) fn memory(&self, tokens_max: usize) -> Memory {
-        let row = self.shape.memory_heads * self.shape.head_width;
-        let rows = || Vec::with_capacity(tokens_max.saturating_mul(row));
+        let room = tokens_max.saturating_mul(self.shape.head_width);
+        let head = || (Vec::with_capacity(room), Vec::with_capacity(room));
+        let layer = || LayerMemory {
+            heads: (0..self.shape.memory_heads).map(|_| head()).collect(),
+        };
         Memory {
-            keys: self.layers.iter().map(|_| rows()).collect(),
-            values: self.layers.iter().map(|_| rows()).collect(),
+            layers: self.layers.iter().map(|_| layer()).collect(),
             tokens: 0,
         }
     }
 
     /// Reads more tokens, and returns the state after the last of them, for [`Llama::logits`].
     pub(crate) fn read(&self, tokens: &[u32], memory: &mut Memory) -> Vec<f32> {
-        let Shape { width, .. } = self.shape;
+        let Shape {
+            width,
+            heads,
+            memory_heads,
+            head_width,
+            ..
+        } = self.shape;
         let mut state = vec![0.0; tokens.len() * width];
         for (row, &token) in state.chunks_exact_mut(width).zip(tokens) {
             self.embeddings.read_row(token as usize, row);
@@ -132,17 +162,16 @@ impl Llama {
             .zip(tokens)
             .flat_map(|(position, _)| self.turned(position))
             .collect();
-        let remembered = memory.keys.iter_mut().zip(&mut memory.values);
-        for (layer, (keys, values)) in self.layers.iter().zip(remembered) {
+        for (layer, memory) in self.layers.iter().zip(&mut memory.layers) {
             let input = self.normed(&state, &layer.attention_norm);
             let mut queries = layer.query.multiply(&input, self.threads);
-            let mut new_keys = layer.key.multiply(&input, self.threads);
-            self.turn(&mut queries, &turned, self.shape.heads);
-            self.turn(&mut new_keys, &turned, self.shape.memory_heads);
-            keys.extend_from_slice(&new_keys);
-            values.extend_from_slice(&layer.value.multiply(&input, self.threads));
-            let seen = self.attend(&queries, keys, values);
-            let seen = Rows::new(&seen, self.shape.heads * self.shape.head_width);
+            let mut keys = layer.key.multiply(&input, self.threads);
+            let values = layer.value.multiply(&input, self.threads);
+            self.turn(&mut queries, &turned, heads);
+            self.turn(&mut keys, &turned, memory_heads);
+            memory.push(&keys, &values, head_width);
+            let seen = self.attend(&queries, memory);
+            let seen = Rows::new(&seen, heads * head_width);
             add(
                 &mut state,
                 &layer.attention_output.multiply(&seen, self.threads),
@@ -207,34 +236,27 @@ impl Llama {
 
     /// For each head of each token, the mean of all values up to it, weighted by how well their
     /// keys fit the query.
-    fn attend(&self, queries: &[f32], keys: &[f32], values: &[f32]) -> Vec<f32> {
+    fn attend(&self, queries: &[f32], seen_so_far: &LayerMemory) -> Vec<f32> {
         let Shape {
             heads,
             memory_heads,
             head_width,
             ..
         } = self.shape;
-        let row = memory_heads * head_width;
         let tokens = queries.len() / (heads * head_width);
-        let before = keys.len() / row - tokens;
         let scale = length(head_width).sqrt().recip();
         let mut seen = vec![0.0; queries.len()];
         self.threads.fill(&mut seen, head_width, |index, seen| {
             let (token, head) = (index / heads, index % heads);
-            let query = &queries[index * head_width..(index + 1) * head_width];
-            let start = head * memory_heads / heads * head_width;
-            let visible = before + token + 1;
-            let mut weights: Vec<f32> = keys
-                .chunks_exact(row)
-                .take(visible)
-                .map(|key| dot(query, &key[start..start + head_width]) * scale)
-                .collect();
+            let query = &queries[index * head_width..][..head_width];
+            let Some((keys, values)) = seen_so_far.heads.get(head * memory_heads / heads) else {
+                return;
+            };
+            let visible = keys.len() / head_width - tokens + token + 1;
+            let keys = keys.chunks_exact(head_width).take(visible);
+            let mut weights: Vec<f32> = keys.map(|key| dot(query, key) * scale).collect();
             softmax(&mut weights);
-            for (weight, value) in weights.iter().zip(values.chunks_exact(row)) {
-                for (seen, value) in seen.iter_mut().zip(&value[start..start + head_width]) {
-                    *seen += weight * value;
-                }
-            }
+            mix(&weights, values, seen);
         });
         seen
     }
@@ -252,6 +274,7 @@ impl Shape {
         let is_sane = (1..=1 << 16).contains(&width)
             && (1..=1 << 10).contains(&heads)
             && (1..=1 << 10).contains(&head_width)
+            && head_width.is_multiple_of(STEP_COLUMNS)
             && memory_heads > 0
             && heads.is_multiple_of(memory_heads);
         if !is_sane {
@@ -302,22 +325,20 @@ fn add(state: &mut [f32], more: &[f32]) {
     }
 }
 
-/// The sum of products, in eight lanes so that the compiler can use vector instructions.
-fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let (left, left_rest) = left.as_chunks::<8>();
-    let (right, right_rest) = right.as_chunks::<8>();
-    let mut lanes = [0.0f32; 8];
-    for (left, right) in left.iter().zip(right) {
-        for ((lane, left), right) in lanes.iter_mut().zip(left).zip(right) {
-            *lane = left.mul_add(*right, *lane);
+/// The sum of rows, each times its weight. Some columns at a time, whose sums stay in registers.
+fn mix(weights: &[f32], rows: &[f32], out: &mut [f32]) {
+    let columns = out.len();
+    for (index, out) in out.as_chunks_mut::<STEP_COLUMNS>().0.iter_mut().enumerate() {
+        let mut sums = [0.0f32; STEP_COLUMNS];
+        let rows = rows.chunks_exact(columns);
+        let parts = rows.filter_map(|row| row.as_chunks::<STEP_COLUMNS>().0.get(index));
+        for (part, weight) in parts.zip(weights) {
+            for (sum, value) in sums.iter_mut().zip(part) {
+                *sum = weight.mul_add(*value, *sum);
+            }
         }
+        *out = sums;
     }
-    let rest: f32 = left_rest
-        .iter()
-        .zip(right_rest)
-        .map(|(left, right)| left * right)
-        .sum();
-    lanes.iter().sum::<f32>() + rest
 }
 
 fn softmax(values: &mut [f32]) {

@@ -21,7 +21,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Tokens of a prompt that are read at once. More would gain little, and who leaves in the
 /// middle of a prompt would be noticed later.
-const PROMPT_STEP: usize = 32;
+const PROMPT_STEP: usize = 64;
 
 /// Everything that a GGUF file holds, ready to answer.
 pub(crate) struct Loaded {

@@ -4,8 +4,16 @@ use candle_core::quantized::GgmlType;
 use candle_core::quantized::k_quants::BlockQ8_0;
 use rayon::prelude::*;
 
+/// Numbers that share a scale.
+const BLOCK: usize = BlockQ8_0::BLCK_SIZE;
 /// Rows that one task multiplies: enough to be worth handing to another thread.
-const TASK_ROWS: usize = 32;
+const TASK_ROWS: usize = 48;
+/// Numbers in a vector register of AVX2.
+const LANES: usize = 8;
+/// Rows and tokens that are multiplied with each other at once: 12 sums, of 16 registers.
+type Lanes = [f32; LANES];
+const STEP_ROWS: usize = 3;
+const STEP_TOKENS: usize = 4;
 
 /// Who computes: the calling thread, or the rayon pool that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +46,8 @@ impl Threads {
 
 /// The weights of a layer, 8 bits each with a scale for every 32.
 ///
-/// Whatever a file holds is brought to this form: of all formats it has the quickest kernel for
-/// one token and for many, and it keeps what coarser formats still know.
+/// Whatever a file holds is brought to this form: of those that candle has a quick kernel for it
+/// is the one that keeps what the others still know.
 #[derive(Debug)]
 pub(crate) struct Matrix {
     blocks: Vec<BlockQ8_0>,
@@ -48,23 +56,32 @@ pub(crate) struct Matrix {
 
 /// What a matrix is multiplied with: one row per token.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    blocks: Vec<BlockQ8_0>,
-    blocks_per_row: usize,
+pub(crate) enum Rows {
+    /// One token is brought to the form of the weights: the time goes into fetching them.
+    One(Vec<BlockQ8_0>),
+    /// With many, the time goes into computing: the weights are brought to their form, once for
+    /// all of them.
+    Many {
+        steps: Vec<[Lanes; STEP_TOKENS]>,
+        count: usize,
+    },
 }
 
 impl Rows {
-    /// Brings rows to the form of the weights. `columns` is a multiple of 32.
+    /// Takes rows of this length, which is a multiple of 32.
     pub(crate) fn new(values: &[f32], columns: usize) -> Self {
-        Self {
-            blocks: quantized(values),
-            blocks_per_row: columns / BlockQ8_0::BLCK_SIZE,
+        if values.len() == columns {
+            return Self::One(quantized(values));
+        }
+        Self::Many {
+            steps: interleaved(values, columns),
+            count: values.len() / columns,
         }
     }
 }
 
 fn quantized(values: &[f32]) -> Vec<BlockQ8_0> {
-    let mut blocks = vec![BlockQ8_0::zeros(); values.len() / BlockQ8_0::BLCK_SIZE];
+    let mut blocks = vec![BlockQ8_0::zeros(); values.len() / BLOCK];
     BlockQ8_0::from_float(values, &mut blocks);
     blocks
 }
@@ -72,7 +89,7 @@ fn quantized(values: &[f32]) -> Vec<BlockQ8_0> {
 impl Matrix {
     /// Returns a matrix without rows, or none if this number of columns cannot be had.
     pub(crate) fn with_columns(columns: usize) -> Option<Self> {
-        let fits = columns > 0 && columns.is_multiple_of(BlockQ8_0::BLCK_SIZE);
+        let fits = columns > 0 && columns.is_multiple_of(BLOCK);
         fits.then(|| Self {
             blocks: Vec::new(),
             columns,
@@ -83,52 +100,125 @@ impl Matrix {
         self.blocks.append(&mut quantized(values));
     }
 
-    fn blocks_per_row(&self) -> usize {
-        self.columns / BlockQ8_0::BLCK_SIZE
+    fn row_blocks(&self) -> usize {
+        self.columns / BLOCK
     }
 
     pub(crate) fn rows(&self) -> usize {
-        self.blocks.len() / self.blocks_per_row()
+        self.blocks.len() / self.row_blocks()
     }
 
-    /// Reads a row. One that does not exist reads as the last.
+    /// Reads a row. One that does not exist is left as it is.
     pub(crate) fn read_row(&self, row: usize, out: &mut [f32]) {
-        let start = row.min(self.rows().saturating_sub(1)) * self.blocks_per_row();
-        if let Some(blocks) = self.blocks.get(start..start + self.blocks_per_row()) {
+        if let Some(blocks) = self.blocks.chunks_exact(self.row_blocks()).nth(row) {
             BlockQ8_0::to_float(blocks, out);
         }
     }
 
     /// Multiplies: one row per token in, one row per token out.
     pub(crate) fn multiply(&self, input: &Rows, threads: Threads) -> Vec<f32> {
-        let tokens = input.blocks.len() / input.blocks_per_row;
-        let rows = self.rows();
-        let blocks_per_row = self.blocks_per_row();
-        // Row by row, so that each weight is read once for all tokens.
-        let mut by_row = vec![0.0; rows * tokens];
-        threads.fill(&mut by_row, TASK_ROWS * tokens, |task, out| {
-            let weights = self
-                .blocks
-                .chunks_exact(blocks_per_row)
-                .skip(task * TASK_ROWS);
-            for (weights, out) in weights.zip(out.chunks_exact_mut(tokens)) {
-                for (value, token) in out
-                    .iter_mut()
-                    .zip(input.blocks.chunks_exact(blocks_per_row))
-                {
-                    *value = BlockQ8_0::vec_dot(self.columns, weights, token);
+        match input {
+            Rows::One(token) => self.multiply_one(token, threads),
+            Rows::Many { steps, count } => self.multiply_many(steps, *count, threads),
+        }
+    }
+
+    fn multiply_one(&self, token: &[BlockQ8_0], threads: Threads) -> Vec<f32> {
+        let mut out = vec![0.0; self.rows()];
+        threads.fill(&mut out, TASK_ROWS, |task, out| {
+            let rows = self.blocks.chunks_exact(self.row_blocks());
+            for (value, row) in out.iter_mut().zip(rows.skip(task * TASK_ROWS)) {
+                *value = BlockQ8_0::vec_dot(self.columns, row, token);
+            }
+        });
+        out
+    }
+
+    fn multiply_many(
+        &self,
+        tokens: &[[Lanes; STEP_TOKENS]],
+        count: usize,
+        threads: Threads,
+    ) -> Vec<f32> {
+        let mut by_row = vec![0.0; self.rows() * count];
+        threads.fill(&mut by_row, TASK_ROWS * count, |task, out| {
+            let first = task * TASK_ROWS * self.row_blocks();
+            let mut weights = vec![0.0; out.len() / count * self.columns];
+            BlockQ8_0::to_float(&self.blocks[first..], &mut weights);
+            let rows = interleaved(&weights, self.columns);
+            let length = self.columns / LANES;
+            let out = out.chunks_mut(STEP_ROWS * count);
+            for (rows, out) in rows.chunks_exact(length).zip(out) {
+                for (index, tokens) in tokens.chunks_exact(length).enumerate() {
+                    let first = index * STEP_TOKENS;
+                    for (out, sums) in out.chunks_exact_mut(count).zip(products(rows, tokens)) {
+                        for (out, sum) in out[first..].iter_mut().zip(sums) {
+                            *out = sum;
+                        }
+                    }
                 }
             }
         });
-        if tokens == 1 {
-            return by_row;
-        }
-        let mut by_token = vec![0.0; rows * tokens];
-        for (row, values) in by_row.chunks_exact(tokens).enumerate() {
-            for (token, value) in values.iter().enumerate() {
-                by_token[token * rows + row] = *value;
+        transposed(&by_row, count)
+    }
+}
+
+/// Lays rows out such that those that are multiplied at once are next to each other: of each the
+/// first eight numbers, of each the next eight, and so on. Rows that are missing are zero.
+fn interleaved<const N: usize>(values: &[f32], columns: usize) -> Vec<[Lanes; N]> {
+    let length = columns / LANES;
+    let count = values.len() / columns;
+    let mut out = vec![[[0.0; LANES]; N]; count.div_ceil(N) * length];
+    for (rows, out) in values.chunks(columns * N).zip(out.chunks_exact_mut(length)) {
+        for (index, row) in rows.chunks_exact(columns).enumerate() {
+            for (lanes, out) in row.as_chunks::<LANES>().0.iter().zip(&mut *out) {
+                out[index] = *lanes;
             }
         }
-        by_token
     }
+    out
+}
+
+/// The product of each of the rows with each of the tokens. The sums stay in registers, and the
+/// compiler makes one vector instruction of the innermost loop.
+fn products(
+    rows: &[[Lanes; STEP_ROWS]],
+    tokens: &[[Lanes; STEP_TOKENS]],
+) -> [[f32; STEP_TOKENS]; STEP_ROWS] {
+    let mut sums = [[[0.0f32; LANES]; STEP_TOKENS]; STEP_ROWS];
+    for (rows, tokens) in rows.iter().zip(tokens) {
+        for (row, sums) in rows.iter().zip(&mut sums) {
+            for (token, sum) in tokens.iter().zip(sums) {
+                for ((sum, left), right) in sum.iter_mut().zip(row).zip(token) {
+                    *sum = left.mul_add(*right, *sum);
+                }
+            }
+        }
+    }
+    sums.map(|sums| sums.map(|lanes| lanes.iter().sum()))
+}
+
+/// The sum of products.
+pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let (left, left_rest) = left.as_chunks::<LANES>();
+    let (right, right_rest) = right.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for (left, right) in left.iter().zip(right) {
+        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+            *sum = left.mul_add(*right, *sum);
+        }
+    }
+    let rest = left_rest.iter().zip(right_rest);
+    sums.iter().sum::<f32>() + rest.map(|(left, right)| left * right).sum::<f32>()
+}
+
+fn transposed(rows: &[f32], columns: usize) -> Vec<f32> {
+    let count = rows.len() / columns;
+    let mut out = vec![0.0; rows.len()];
+    for (index, row) in rows.chunks_exact(columns).enumerate() {
+        for (value, out) in row.iter().zip(out.iter_mut().skip(index).step_by(count)) {
+            *out = *value;
+        }
+    }
+    out
 }

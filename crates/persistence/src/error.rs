@@ -1,7 +1,7 @@
 //! What can go wrong, and what the caller can do about it.
 
-use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::{ConnectionError, QueryResult};
 use tollgate_domain::ErrorKind;
 use tollgate_store::{ORGANIZATION, StoreError};
 
@@ -131,6 +131,23 @@ impl Failure {
     }
 }
 
+/// Runs work in the transaction that a connection begins, and returns the work's own failure: Diesel
+/// returns that of rolling back when there is one, as after a full disk.
+pub(crate) fn in_transaction<C, T>(
+    connection: &mut C,
+    work: impl Fn(&mut C) -> Result<T, Failure>,
+    transaction: impl FnOnce(&mut C, &mut dyn FnMut(&mut C) -> QueryResult<T>) -> QueryResult<T>,
+) -> Result<T, Failure> {
+    let mut cause = None;
+    let result = transaction(connection, &mut |connection| {
+        work(connection).map_err(|failure| {
+            cause = Some(failure);
+            DieselError::RollbackTransaction
+        })
+    });
+    result.map_err(|error| cause.unwrap_or(Failure::Query(error)))
+}
+
 /// Returns the error for a row that does not hold what it should.
 pub(crate) fn bad_row(what: &'static str) -> StoreError {
     #[derive(Debug, thiserror::Error)]
@@ -141,7 +158,7 @@ pub(crate) fn bad_row(what: &'static str) -> StoreError {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trouble {
-    /// The connection is lost.
+    /// The connection is lost, or to the wrong server.
     Gone,
     /// The database is there but cannot do it now.
     Busy,
@@ -188,13 +205,12 @@ fn trouble(error: &DieselError) -> Trouble {
     };
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     match kind {
-        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
-            Trouble::Gone
-        }
+        // A server that can only be read is the wrong one after a failover.
+        DatabaseErrorKind::ClosedConnection
+        | DatabaseErrorKind::UnableToSendCommand
+        | DatabaseErrorKind::ReadOnlyTransaction => Trouble::Gone,
         _ if says(&GONE) => Trouble::Gone,
-        DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::ReadOnlyTransaction => {
-            Trouble::Busy
-        }
+        DatabaseErrorKind::SerializationFailure => Trouble::Busy,
         _ if says(&BUSY) => Trouble::Busy,
         _ if says(&RANGE) => Trouble::Range,
         _ => Trouble::Other,

@@ -9,7 +9,7 @@ use diesel::r2d2::R2D2Connection;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tollgate_store::{Store, StoreError};
 
-use crate::error::{Failure, PersistenceError};
+use crate::error::{Failure, PersistenceError, in_transaction};
 use crate::migrations::{self, MigrationFailure};
 use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
@@ -72,11 +72,13 @@ impl PostgresStore {
         work: impl Fn(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         self.read(|connection| {
-            connection
-                .build_transaction()
-                .repeatable_read()
-                .read_only()
-                .run(|connection| work(connection))
+            in_transaction(connection, &work, |connection, work| {
+                connection
+                    .build_transaction()
+                    .repeatable_read()
+                    .read_only()
+                    .run(work)
+            })
         })
     }
 
@@ -88,9 +90,11 @@ impl PostgresStore {
         self.connections.run(|connection| {
             // What a lost connection had begun may have been committed.
             let done = Cell::new(Done::Nothing);
-            let result = connection.transaction(|connection| {
-                done.set(Done::Something);
-                work(connection)
+            let result = in_transaction(connection, &work, |connection, work| {
+                connection.transaction(|connection| {
+                    done.set(Done::Something);
+                    work(connection)
+                })
             });
             result.map_err(|failure| (failure, done.get()))
         })
@@ -134,11 +138,21 @@ fn migrate(
 }
 
 fn establish(url: &str, settings: &str) -> Result<PgConnection, ConnectionError> {
-    let mut connection = PgConnection::establish(url)?;
+    let mut connection = PgConnection::establish(url).map_err(without_url)?;
     connection
         .batch_execute(settings)
         .map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
+}
+
+/// Removes the URL, which may hold a password: libpq repeats one that it cannot parse.
+fn without_url(error: ConnectionError) -> ConnectionError {
+    match error {
+        ConnectionError::BadConnection(message) if message.contains("://") => {
+            ConnectionError::BadConnection("the database URL cannot be parsed".to_owned())
+        }
+        error => error,
+    }
 }
 
 fn settings(options: &PoolOptions) -> String {

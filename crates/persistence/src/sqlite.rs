@@ -11,7 +11,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use parking_lot::Mutex;
 use tollgate_store::{Store, StoreError};
 
-use crate::error::{Failure, PersistenceError};
+use crate::error::{Failure, PersistenceError, in_transaction};
 use crate::migrations::{self, MigrationFailure};
 use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
@@ -100,7 +100,7 @@ impl SqliteStore {
         &self,
         work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.read(|connection| connection.transaction(|connection| work(connection)))
+        self.read(|connection| in_transaction(connection, &work, |c, work| c.transaction(work)))
     }
 
     /// Runs a unit of work that is committed whole or not at all.
@@ -109,7 +109,7 @@ impl SqliteStore {
         work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         self.with_writer(|connection| {
-            connection.immediate_transaction(|connection| work(connection))
+            in_transaction(connection, work, |c, work| c.immediate_transaction(work))
         })
     }
 
@@ -161,6 +161,7 @@ crate::usage::impl_usage_store!(SqliteStore, crate::usage::sqlite::insert);
 
 /// Reverts every migration of this file.
 pub(crate) fn migrate_down(path: &Path, options: &PoolOptions) -> Result<(), PersistenceError> {
+    make_file(path).map_err(PersistenceError::File)?;
     let connect = Connect::new(path, options)?;
     connect.migrated(options, migrations::down).map(drop)
 }
@@ -270,7 +271,80 @@ fn make_file(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_store::UsageStore;
+    use tollgate_store::conformance::fixtures::event;
+
     use super::*;
+
+    fn pragma(connection: &mut SqliteConnection, name: &str) -> String {
+        let value = format!("(SELECT CAST({name} AS TEXT) FROM pragma_{name})");
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(&value))
+            .get_result(connection)
+            .unwrap()
+    }
+
+    #[test]
+    fn connections_have_their_settings() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("test.db");
+        let store = SqliteStore::open(&path, &PoolOptions::default()).unwrap();
+        let settings = |connection: &mut SqliteConnection| {
+            let names = [
+                "journal_mode",
+                "foreign_keys",
+                "trusted_schema",
+                "query_only",
+            ];
+            Ok(names.map(|name| pragma(connection, name)).join(" "))
+        };
+        assert_eq!(store.read(settings).unwrap(), "wal 1 0 1");
+        assert_eq!(store.write(settings).unwrap(), "wal 1 0 0");
+        let synchronous = store.write(|connection| Ok(pragma(connection, "synchronous")));
+        assert_eq!(synchronous.unwrap(), "1", "NORMAL");
+    }
+
+    #[test]
+    fn a_full_disk_is_unavailable_and_books_nothing() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("test.db");
+        let store = SqliteStore::open(&path, &PoolOptions::default()).unwrap();
+        let pages = |count: u32| {
+            let limit = format!("PRAGMA max_page_count = {count}");
+            store.with_writer(|connection| Ok(connection.batch_execute(&limit)?))
+        };
+        let events: Vec<_> = (1..=2_000).map(event).collect();
+        pages(1).unwrap();
+        let refused = store.record_usage(&events);
+        assert!(
+            matches!(refused, Err(StoreError::Unavailable(_))),
+            "{refused:?}"
+        );
+        assert_eq!(
+            store.verify_books().unwrap(),
+            tollgate_store::BooksReport::default()
+        );
+        pages(100_000).unwrap();
+        assert_eq!(store.record_usage(&events).unwrap(), 2_000);
+        assert_eq!(store.verify_books().unwrap().mismatches, []);
+    }
+
+    #[test]
+    fn a_writer_that_is_lost_to_a_panic_is_replaced() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("test.db");
+        let store = SqliteStore::open(&path, &PoolOptions::default()).unwrap();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            store.write(|connection| {
+                connection.batch_execute("UPDATE auth_epoch SET epoch = 7")?;
+                panic!("in the middle of a transaction");
+                #[expect(unreachable_code, reason = "gives the closure its type")]
+                Ok(())
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(tollgate_store::ApiKeyStore::auth_epoch(&store).unwrap(), 0);
+        assert_eq!(store.record_usage(&[event(1)]).unwrap(), 1);
+    }
 
     #[test]
     fn versions_compare_by_their_numbers() {

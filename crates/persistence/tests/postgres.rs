@@ -126,15 +126,25 @@ fn a_server_that_is_away_is_unavailable_in_time_and_found_again() {
 }
 
 #[test]
-fn nobody_at_the_address_is_said_at_once() {
+fn nobody_at_the_address_is_said_at_once_and_without_the_password() {
     let started = Instant::now();
-    let url = "postgres://u:hunter2@127.0.0.1:1/db";
-    let refused = open(url, &options()).map(drop).unwrap_err();
-    assert!(
-        matches!(refused, PersistenceError::Unavailable(_)),
-        "{refused:?}"
-    );
-    assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+    for url in [
+        "postgres://u:hunter2@127.0.0.1:1/db",
+        "postgres://u:hunter2@[::1]x/db",
+        "postgres://u@127.0.0.1:x/db?password=hunter2",
+        "postgres://u:hunter2@127.0.0.1/db?nonsense",
+        "postgresql://u:hunter2@%zz/db",
+    ] {
+        let refused = open(url, &options()).map(drop).unwrap_err();
+        assert!(
+            matches!(refused, PersistenceError::Unavailable(_)),
+            "{refused:?}"
+        );
+        assert!(
+            !format!("{refused} {refused:?}").contains("hunter2"),
+            "{refused:?}"
+        );
+    }
     assert!(started.elapsed() < Duration::from_secs(2));
 }
 
@@ -179,6 +189,9 @@ fn a_database_that_may_only_be_read_is_unavailable_for_writes() {
         "{refused:?}"
     );
     assert_eq!(store.find_organization(org_id(1)).unwrap(), None);
+    // The connection that could not write is not used again, as another may reach a server that can.
+    store.database.execute(&read_only.replace("= on", "= off"));
+    store.add_organization(&organization(1)).unwrap();
 }
 
 #[test]

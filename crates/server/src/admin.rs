@@ -8,9 +8,7 @@ use tollgate_auth::{Granted, KeysManage, KeysRead, OrgManage, OrgRead, UsageRead
 use tollgate_control::{Control, ControlError};
 use tollgate_domain::{ErrorKind, KeyId};
 use tollgate_engine::{EngineError, now};
-use tollgate_validation::{
-    NewApiKey, OrganizationChange, PageQuery, UsageRequest, Valid,
-};
+use tollgate_validation::{NewApiKey, OrganizationChange, PageQuery, UsageRequest, Valid};
 
 use crate::body::read_json;
 use crate::caller::Caller;
@@ -26,7 +24,10 @@ pub(crate) async fn create_key(
     let granted = Granted::<KeysManage>::check(caller.principal())?;
     let body = read_json(&request, payload, state.shared().admin_body).await?;
     let input = Valid::<NewApiKey>::from_json(&body)?;
-    let created = change(&state, move |control| control.create_key(&granted, input, now())).await?;
+    let created = change(&state, move |control| {
+        control.create_key(&granted, input, now())
+    })
+    .await?;
     Ok(json(StatusCode::CREATED, &created))
 }
 
@@ -48,7 +49,10 @@ pub(crate) async fn revoke_key(
 ) -> Result<HttpResponse, ApiError> {
     let granted = Granted::<KeysManage>::check(caller.principal())?;
     let id: KeyId = id.parse().map_err(|_| ControlError::NotFound("API key"))?;
-    let key = change(&state, move |control| control.revoke_key(&granted, id, now())).await?;
+    let key = change(&state, move |control| {
+        control.revoke_key(&granted, id, now())
+    })
+    .await?;
     Ok(json(StatusCode::OK, &key))
 }
 
@@ -70,8 +74,10 @@ pub(crate) async fn change_organization(
     let granted = Granted::<OrgManage>::check(caller.principal())?;
     let body = read_json(&request, payload, state.shared().admin_body).await?;
     let input = Valid::<OrganizationChange>::from_json(&body)?;
-    let changed =
-        change(&state, move |control| control.change_organization(&granted, input)).await?;
+    let changed = change(&state, move |control| {
+        control.change_organization(&granted, input)
+    })
+    .await?;
     Ok(json(StatusCode::OK, &changed))
 }
 
@@ -92,7 +98,10 @@ async fn read<T: Send + 'static>(
     run: impl FnOnce(&Control) -> Result<T, ControlError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let shared = state.shared_arc();
-    web::block(move || run(&shared.control)).await.map_err(|_| stopped())?.map_err(ApiError::from)
+    web::block(move || run(&shared.control))
+        .await
+        .map_err(|_| stopped())?
+        .map_err(ApiError::from)
 }
 
 /// Runs a use case that changes who may do what, and lets it take effect here at once.
@@ -110,7 +119,12 @@ async fn change<T: Send + 'static>(
 }
 
 fn stopped() -> ApiError {
-    EngineError::new(ErrorKind::Unavailable, "service_unavailable", "the server is stopping").into()
+    EngineError::new(
+        ErrorKind::Unavailable,
+        "service_unavailable",
+        "the server is stopping",
+    )
+    .into()
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> HttpResponse {

@@ -35,20 +35,27 @@ pub(crate) struct Parts {
 
 /// What a provider of a thread is made from.
 enum ProviderParts {
-    Http { base_url: String, api_key: Option<secrecy::SecretString>, limits: HttpLimits },
+    Http {
+        base_url: String,
+        api_key: Option<secrecy::SecretString>,
+        limits: HttpLimits,
+    },
     Shared(Arc<dyn Upstream>),
 }
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts").field("engine", &self.engine).finish_non_exhaustive()
+        f.debug_struct("Parts")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
     }
 }
 
 impl Parts {
     /// Opens and connects everything.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
-        let master_key = master_key(&settings.secrets.master_key_file).map_err(Failure::Settings)?;
+        let master_key =
+            master_key(&settings.secrets.master_key_file).map_err(Failure::Settings)?;
         let providers = provider_parts(&settings.providers).map_err(Failure::Settings)?;
         let catalog = catalog(settings).map_err(Failure::Settings)?;
         let database = open_database(settings)?;
@@ -58,16 +65,33 @@ impl Parts {
             Ledger::open(ledger_config(&settings.ledger), usage, now).map_err(other)?;
         let pepper = Arc::new(Pepper::derive(&master_key));
         let control = Control::new(Arc::clone(&store), Arc::clone(&pepper));
-        let config = EngineConfig { retry: retry(&settings.resilience), ..EngineConfig::default() };
+        let config = EngineConfig {
+            retry: retry(&settings.resilience),
+            ..EngineConfig::default()
+        };
         let engine = Engine::new(store, ledger.clone(), pepper, catalog, config)
             .map_err(|error| Failure::Database(error.into()))?;
-        let parts =
-            Self { database, ledger, recovery, engine: Arc::new(engine), control, providers };
+        let parts = Self {
+            database,
+            ledger,
+            recovery,
+            engine: Arc::new(engine),
+            control,
+            providers,
+        };
         // What a thread would fail on is found now, not when it starts.
-        parts.providers(&TaskTracker::new()).map_err(|(at, error)| {
-            let name = settings.providers.get(at).map_or("", |provider| &provider.name);
-            Failure::Settings(Problem::new(&format!("providers[{at}] ({name})"), error.to_string()))
-        })?;
+        parts
+            .providers(&TaskTracker::new())
+            .map_err(|(at, error)| {
+                let name = settings
+                    .providers
+                    .get(at)
+                    .map_or("", |provider| &provider.name);
+                Failure::Settings(Problem::new(
+                    &format!("providers[{at}] ({name})"),
+                    error.to_string(),
+                ))
+            })?;
         Ok(parts)
     }
 
@@ -75,18 +99,28 @@ impl Parts {
     pub(crate) fn worker(&self, tasks: &TaskTracker) -> Result<Worker, LedgerError> {
         let providers = self.providers(tasks).unwrap_or_default();
         let providers = Providers::new(providers);
-        Worker::new(Arc::clone(&self.engine), providers, &self.ledger, tasks.clone())
+        Worker::new(
+            Arc::clone(&self.engine),
+            providers,
+            &self.ledger,
+            tasks.clone(),
+        )
     }
 
-    fn providers(&self, tasks: &TaskTracker) -> Result<Vec<Arc<dyn Upstream>>, (usize, OriginError)> {
+    fn providers(
+        &self,
+        tasks: &TaskTracker,
+    ) -> Result<Vec<Arc<dyn Upstream>>, (usize, OriginError)> {
         let make = |(at, parts): (usize, &ProviderParts)| -> Result<Arc<dyn Upstream>, _> {
             match parts {
                 ProviderParts::Shared(provider) => Ok(Arc::clone(provider)),
-                ProviderParts::Http { base_url, api_key, limits } => {
-                    HttpProvider::new(base_url, api_key.as_ref(), *limits, tasks.clone())
-                        .map(|provider| Arc::new(provider) as Arc<dyn Upstream>)
-                        .map_err(|error| (at, error))
-                }
+                ProviderParts::Http {
+                    base_url,
+                    api_key,
+                    limits,
+                } => HttpProvider::new(base_url, api_key.as_ref(), *limits, tasks.clone())
+                    .map(|provider| Arc::new(provider) as Arc<dyn Upstream>)
+                    .map_err(|error| (at, error)),
             }
         };
         self.providers.iter().enumerate().map(make).collect()
@@ -129,12 +163,19 @@ fn retry(settings: &ResilienceSettings) -> RetryPolicy {
 }
 
 fn provider_parts(providers: &[ProviderSettings]) -> Result<Vec<ProviderParts>, Problem> {
-    providers.iter().enumerate().map(|(at, provider)| parts_of(at, provider)).collect()
+    providers
+        .iter()
+        .enumerate()
+        .map(|(at, provider)| parts_of(at, provider))
+        .collect()
 }
 
 fn parts_of(at: usize, provider: &ProviderSettings) -> Result<ProviderParts, Problem> {
     let place = format!("providers[{at}] ({})", provider.name);
-    let resolved = provider.api_key.as_ref().map(|reference| resolve(&place, reference));
+    let resolved = provider
+        .api_key
+        .as_ref()
+        .map(|reference| resolve(&place, reference));
     let api_key = resolved.transpose()?.flatten();
     if provider.dialect == DialectSetting::Local {
         let path = provider.path.clone().unwrap_or_default();
@@ -151,7 +192,11 @@ fn parts_of(at: usize, provider: &ProviderSettings) -> Result<ProviderParts, Pro
         idle_timeout: Duration::from_millis(provider.idle_timeout_ms),
         ..HttpLimits::default()
     };
-    Ok(ProviderParts::Http { base_url: provider.base_url.clone(), api_key, limits })
+    Ok(ProviderParts::Http {
+        base_url: provider.base_url.clone(),
+        api_key,
+        limits,
+    })
 }
 
 fn catalog(settings: &Settings) -> Result<Catalog, Problem> {
@@ -166,14 +211,19 @@ fn catalog(settings: &Settings) -> Result<Catalog, Problem> {
     };
     let prices = PriceTable::built_in()
         .map_err(|error| Problem::new("the bundled price list", error.to_string()))?;
-    let models = settings.models.iter().map(|model| model_config(model, &settings.providers));
+    let models = settings
+        .models
+        .iter()
+        .map(|model| model_config(model, &settings.providers));
     Catalog::new(models.collect(), prices, unknown_price, &breaker)
         .map_err(|error| Problem::new("models", error.to_string()))
 }
 
 fn model_config(model: &ModelSettings, providers: &[ProviderSettings]) -> ModelConfig {
     let target = |target: &crate::settings::TargetSettings| {
-        let found = providers.iter().position(|provider| provider.name == target.provider);
+        let found = providers
+            .iter()
+            .position(|provider| provider.name == target.provider);
         let provider_index = found?;
         let provider = providers.get(provider_index)?;
         Some(TargetConfig {

@@ -37,9 +37,15 @@ async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, HttpEr
     let next = |chunk: Result<Bytes, _>| chunk.map_err(|_| HttpError::body_broken());
     let too_large = || HttpError::body_too_large(bytes_max);
     // Most bodies are one chunk, which needs no copy.
-    let Some(first) = payload.next().await.map(next).transpose()? else { return Ok(Bytes::new()) };
+    let Some(first) = payload.next().await.map(next).transpose()? else {
+        return Ok(Bytes::new());
+    };
     let Some(second) = payload.next().await.map(next).transpose()? else {
-        return if first.len() > bytes_max { Err(too_large()) } else { Ok(first) };
+        return if first.len() > bytes_max {
+            Err(too_large())
+        } else {
+            Ok(first)
+        };
     };
     let mut whole = BytesMut::from(&*first);
     let mut chunk = Some(second);
@@ -68,15 +74,22 @@ fn check_type(headers: &HeaderMap) -> Result<(), HttpError> {
 
 /// Whether a content type is `application/json`, at most with `charset=utf-8`.
 fn is_json(value: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(value) else { return false };
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
     let mut parts = text.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let is_json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     is_json
         && parts.all(|parameter| {
             parameter.is_empty()
                 || parameter.split_once('=').is_some_and(|(name, charset)| {
                     name.trim().eq_ignore_ascii_case("charset")
-                        && charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+                        && charset
+                            .trim()
+                            .trim_matches('"')
+                            .eq_ignore_ascii_case("utf-8")
                 })
         })
 }
@@ -91,10 +104,20 @@ mod tests {
 
     #[test]
     fn only_json_in_utf8_is_json() {
-        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;",
+        ] {
             assert!(is_json(good.as_bytes()), "{good}");
         }
-        for bad in ["", "text/plain", "application/json; charset=latin1", "application/jsonx", "json"] {
+        for bad in [
+            "",
+            "text/plain",
+            "application/json; charset=latin1",
+            "application/jsonx",
+            "json",
+        ] {
             assert!(!is_json(bad.as_bytes()), "{bad}");
         }
     }

@@ -52,10 +52,19 @@ impl std::fmt::Display for NotACaller {
 impl ResponseError for NotACaller {
     fn error_response(&self) -> HttpResponse {
         if self.is_admin {
-            let EngineError { kind, code, message, .. } = &self.error;
+            let EngineError {
+                kind,
+                code,
+                message,
+                ..
+            } = &self.error;
             return ApiError::from(EngineError::new(*kind, code, message.to_string())).respond();
         }
-        respond(Reply::of_error(&self.error), std::time::Instant::now(), None)
+        respond(
+            Reply::of_error(&self.error),
+            std::time::Instant::now(),
+            None,
+        )
     }
 }
 
@@ -74,7 +83,10 @@ impl FromRequest for Caller {
                 })?;
                 state.worker().engine().callers().authenticate(&key?).await
             };
-            authenticated.await.map(Self).map_err(|error| NotACaller { error, is_admin })
+            authenticated
+                .await
+                .map(Self)
+                .map_err(|error| NotACaller { error, is_admin })
         })
     }
 }

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::body::read_json;
 use crate::caller::{Caller, credential};
-use crate::error::HttpError;
 use crate::hardening::{REQUEST_ID, id_value};
 use crate::respond::{json, respond};
 use crate::state::WorkerState;
@@ -41,12 +40,16 @@ async fn serve(
 ) -> HttpResponse {
     let started = Instant::now();
     let request_id = RequestId::new(Uuid::now_v7());
-    let busy = request.conn_data::<std::sync::Arc<Connection>>().map(Busy::begin);
-    let span = state.observer().begin(&request, request_id, surface);
+    let busy = request
+        .conn_data::<std::sync::Arc<Connection>>()
+        .map(Busy::begin);
+    let observed = state.observer().begin(&request);
     let body = match read_json(&request, payload, state.shared().inference_body).await {
         Ok(body) => body,
         Err(error) => {
-            state.observer().refused(span, request_id, surface, started, &error);
+            state
+                .observer()
+                .refused(observed, (request_id, surface), started, &error);
             return with_id(error.respond(request.path()), request_id);
         }
     };
@@ -55,8 +58,8 @@ async fn serve(
         key: credential(request.headers()),
         body,
         started,
-        trace_parent: span.trace_parent(),
-        finish: Some(state.observer().finish(span)),
+        trace_parent: observed.trace_parent(),
+        finish: Some(state.observer().finish(observed)),
     };
     let worker = state.worker();
     let reply = match surface {
@@ -70,7 +73,9 @@ async fn serve(
 }
 
 fn with_id(mut response: HttpResponse, request_id: RequestId) -> HttpResponse {
-    response.headers_mut().insert(REQUEST_ID, id_value(request_id));
+    response
+        .headers_mut()
+        .insert(REQUEST_ID, id_value(request_id));
     response
 }
 
@@ -83,7 +88,9 @@ pub(crate) async fn list_models(caller: Caller, state: Data<WorkerState>) -> Htt
     }
     let names = state.worker().engine().catalog().names();
     let allowed = names.iter().filter(|name| caller.0.key.may_use(name));
-    json(models_list(allowed.map(|name| (&**name, MODELS_CREATED, "tollgate"))))
+    json(models_list(
+        allowed.map(|name| (&**name, MODELS_CREATED, "tollgate")),
+    ))
 }
 
 pub(crate) async fn find_model(
@@ -93,7 +100,11 @@ pub(crate) async fn find_model(
 ) -> HttpResponse {
     let found = may_use_models(&caller).and_then(|()| {
         let known = state.worker().engine().catalog().contains(&name);
-        if known && caller.0.key.may_use(&name) { Ok(()) } else { Err(no_model(&name)) }
+        if known && caller.0.key.may_use(&name) {
+            Ok(())
+        } else {
+            Err(no_model(&name))
+        }
     });
     match found {
         Ok(()) => json(model_object(&name, MODELS_CREATED, "tollgate")),
@@ -103,17 +114,17 @@ pub(crate) async fn find_model(
 
 fn may_use_models(caller: &Caller) -> Result<(), EngineError> {
     use tollgate_auth::{Granted, ModelsUse};
-    Granted::<ModelsUse>::check(caller.principal()).map(drop).map_err(EngineError::from)
+    Granted::<ModelsUse>::check(caller.principal())
+        .map(drop)
+        .map_err(EngineError::from)
 }
 
 fn no_model(name: &str) -> EngineError {
     let shown: String = name.chars().take(128).collect();
     let message = format!("the model \"{shown}\" does not exist or is not allowed for this key");
     let error = EngineError::new(ErrorKind::NotFound, "model_not_found", message);
-    EngineError { param: Some("model".to_owned()), ..error }
-}
-
-/// An error about HTTP itself, as the engine's kinds would record it.
-pub(crate) fn record_code(error: &HttpError) -> &'static str {
-    error.code
+    EngineError {
+        param: Some("model".to_owned()),
+        ..error
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use tollgate_control::ControlError;
 use tollgate_domain::ErrorKind;
 use tollgate_engine::EngineError;
@@ -29,17 +29,32 @@ impl HttpError {
         message: impl Into<Cow<'static, str>>,
         closes: bool,
     ) -> Self {
-        Self { status, code, message: message.into(), closes }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            closes,
+        }
     }
 
     pub(crate) fn body_too_large(bytes_max: usize) -> Self {
         let message = format!("the body is larger than {bytes_max} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message, true)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            message,
+            true,
+        )
     }
 
     pub(crate) fn body_too_slow(timeout: Duration) -> Self {
         let message = format!("the body did not arrive within {} ms", timeout.as_millis());
-        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message, true)
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            message,
+            true,
+        )
     }
 
     pub(crate) fn body_broken() -> Self {
@@ -49,7 +64,12 @@ impl HttpError {
 
     pub(crate) fn unsupported_media_type() -> Self {
         let message = "send one plain body as \"Content-Type: application/json\" in UTF-8";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message, true)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            message,
+            true,
+        )
     }
 
     pub(crate) fn invalid_host() -> Self {
@@ -59,7 +79,12 @@ impl HttpError {
 
     pub(crate) fn head_too_large() -> Self {
         let message = "the request line or the headers are too large";
-        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message, true)
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            message,
+            true,
+        )
     }
 
     pub(crate) fn not_found() -> Self {
@@ -69,7 +94,12 @@ impl HttpError {
 
     pub(crate) fn method_not_allowed() -> Self {
         let message = "this path does not take this method";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message, false)
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            message,
+            false,
+        )
     }
 
     /// Renders it in the shape of the API that the path belongs to.
@@ -87,7 +117,9 @@ impl HttpError {
             param: None,
             code: Some(self.code),
         });
-        response.insert_header((CONTENT_TYPE, "application/json")).body(body)
+        response
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .body(body)
     }
 }
 
@@ -99,21 +131,41 @@ pub(crate) fn is_admin(path: &str) -> bool {
 /// An error of the admin API.
 #[derive(Debug)]
 pub(crate) struct ApiError {
-    kind: ErrorKind,
+    status: StatusCode,
     code: &'static str,
     message: String,
     problems: Vec<tollgate_validation::Problem>,
     retry_after: Option<Duration>,
+    closes: bool,
+}
+
+fn status_of(kind: ErrorKind) -> StatusCode {
+    StatusCode::from_u16(tollgate_engine::status_of(kind))
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+impl From<HttpError> for ApiError {
+    fn from(error: HttpError) -> Self {
+        Self {
+            status: error.status,
+            code: error.code,
+            message: error.message.into_owned(),
+            problems: Vec::new(),
+            retry_after: None,
+            closes: error.closes,
+        }
+    }
 }
 
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         Self {
-            kind: error.kind,
+            status: status_of(error.kind),
             code: error.code,
             message: error.message.into_owned(),
             problems: Vec::new(),
             retry_after: error.retry_after,
+            closes: false,
         }
     }
 }
@@ -127,11 +179,12 @@ impl From<tollgate_auth::Denied> for ApiError {
 impl From<ValidationError> for ApiError {
     fn from(error: ValidationError) -> Self {
         Self {
-            kind: error.kind(),
+            status: status_of(error.kind()),
             code: "invalid_request",
             message: error.to_string(),
             problems: error.problems,
             retry_after: None,
+            closes: false,
         }
     }
 }
@@ -141,29 +194,66 @@ impl From<ControlError> for ApiError {
         let kind = error.kind();
         let (code, message) = match kind {
             ErrorKind::Internal | ErrorKind::Unavailable => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a use case failed");
-                ("service_unavailable", "this cannot be done right now; repeat it shortly".to_owned())
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a use case failed"
+                );
+                (
+                    "service_unavailable",
+                    "this cannot be done right now; repeat it shortly".to_owned(),
+                )
             }
             ErrorKind::NotFound => ("not_found", error.to_string()),
             ErrorKind::Forbidden => ("permission_denied", error.to_string()),
             ErrorKind::Conflict => ("conflict", error.to_string()),
             _ => ("invalid_request", error.to_string()),
         };
-        let kind = if kind == ErrorKind::Internal { ErrorKind::Unavailable } else { kind };
+        let kind = if kind == ErrorKind::Internal {
+            ErrorKind::Unavailable
+        } else {
+            kind
+        };
         let retry_after = (kind == ErrorKind::Unavailable).then_some(Duration::from_secs(2));
-        Self { kind, code, message, problems: Vec::new(), retry_after }
+        let status = status_of(kind);
+        Self {
+            status,
+            code,
+            message,
+            problems: Vec::new(),
+            retry_after,
+            closes: false,
+        }
     }
 }
 
 impl ApiError {
     pub(crate) fn respond(&self) -> HttpResponse {
-        let status = StatusCode::from_u16(tollgate_engine::status_of(self.kind))
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = HttpResponse::build(status);
+        let mut response = HttpResponse::build(self.status);
+        if self.closes {
+            response.force_close();
+        }
         if let Some(wait) = self.retry_after {
             response.insert_header((RETRY_AFTER, wait.as_secs().max(1).to_string()));
         }
-        problem(&mut response, status, self.code, &self.message, &self.problems)
+        problem(
+            &mut response,
+            self.status,
+            self.code,
+            &self.message,
+            &self.problems,
+        )
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn error_response(&self) -> HttpResponse {
+        self.respond()
     }
 }
 
@@ -176,7 +266,9 @@ fn problem(
 ) -> HttpResponse {
     let errors: Vec<_> = problems
         .iter()
-        .map(|one| serde_json::json!({"field": one.field, "code": one.code, "message": one.message}))
+        .map(
+            |one| serde_json::json!({"field": one.field, "code": one.code, "message": one.message}),
+        )
         .collect();
     let body = serde_json::json!({
         "type": "about:blank",
@@ -186,5 +278,7 @@ fn problem(
         "code": code,
         "errors": errors,
     });
-    response.insert_header((CONTENT_TYPE, "application/problem+json")).body(body.to_string())
+    response
+        .insert_header((CONTENT_TYPE, "application/problem+json"))
+        .body(body.to_string())
 }

@@ -21,9 +21,15 @@ const URI_BYTES_MAX: usize = 8 << 10;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const SAFE: [(HeaderName, HeaderValue); 5] = [
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
@@ -38,7 +44,10 @@ pub(crate) async fn harden(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let refusal = {
         let state = request.app_data::<Data<WorkerState>>();
-        check(&request, state.map_or(&[], |state| &state.shared().allowed_hosts))
+        check(
+            &request,
+            state.map_or(&[], |state| &state.shared().allowed_hosts),
+        )
     };
     let mut response = match refusal {
         Some(error) => {
@@ -66,8 +75,11 @@ pub(crate) fn id_value(id: RequestId) -> HeaderValue {
 fn check(request: &ServiceRequest, allowed_hosts: &[String]) -> Option<HttpError> {
     let uri = request.uri();
     let uri_bytes = uri.path().len() + uri.query().map_or(0, str::len);
-    let head_bytes: usize =
-        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let head_bytes: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
     if uri_bytes > URI_BYTES_MAX || uri_bytes + head_bytes > HEAD_BYTES_MAX {
         return Some(HttpError::head_too_large());
     }
@@ -86,7 +98,9 @@ fn is_allowed(host: &[u8], allowed: &[String]) -> bool {
     if allowed.is_empty() {
         return true;
     }
-    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let Ok(host) = std::str::from_utf8(host) else {
+        return false;
+    };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
@@ -101,10 +115,21 @@ mod tests {
     #[test]
     fn a_host_is_compared_without_its_port() {
         let allowed = ["gateway.example".to_owned(), "[::1]".to_owned()];
-        for good in ["gateway.example", "Gateway.Example:8080", "[::1]:80", "[::1]"] {
+        for good in [
+            "gateway.example",
+            "Gateway.Example:8080",
+            "[::1]:80",
+            "[::1]",
+        ] {
             assert!(is_allowed(good.as_bytes(), &allowed), "{good}");
         }
-        for bad in ["example", "gateway.example.evil", "gateway.example:8080x", "", "::1"] {
+        for bad in [
+            "example",
+            "gateway.example.evil",
+            "gateway.example:8080x",
+            "",
+            "::1",
+        ] {
             assert!(!is_allowed(bad.as_bytes(), &allowed), "{bad}");
         }
         assert!(is_allowed(b"anything", &[]));

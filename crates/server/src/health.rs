@@ -46,23 +46,42 @@ pub(crate) async fn report(state: Data<WorkerState>) -> HttpResponse {
         database(&state),
     ];
     let health = state.worker().providers().health();
-    components.extend(shared.provider_names.iter().zip(health).map(|(name, health)| provider(name, &health)));
-    let breakers = state.worker().engine().catalog().targets().map(|(model, target)| {
-        let state = target.breaker.state();
-        json!({
-            "name": format!("{model} at {}", target.provider),
-            "status": if state.is_closed() { "ok" } else { "degraded" },
-            "breaker": state.as_str(),
-        })
-    });
+    components.extend(
+        shared
+            .provider_names
+            .iter()
+            .zip(health)
+            .map(|(name, health)| provider(name, &health)),
+    );
+    let breakers = state
+        .worker()
+        .engine()
+        .catalog()
+        .targets()
+        .map(|(model, target)| {
+            let state = target.breaker.state();
+            json!({
+                "name": format!("{model} at {}", target.provider),
+                "status": if state.is_closed() { "ok" } else { "degraded" },
+                "breaker": state.as_str(),
+            })
+        });
     components.extend(breakers);
-    let is = |wanted: &str| components.iter().any(|one| one.get("status") == Some(&json!(wanted)));
+    let is = |wanted: &str| {
+        components
+            .iter()
+            .any(|one| one.get("status") == Some(&json!(wanted)))
+    };
     let status = match (journal, is("failed") || is("degraded")) {
         ("failed", _) => "failed",
         (_, true) => "degraded",
         _ => "ok",
     };
-    let code = if status == "failed" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let code = if status == "failed" {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
     HttpResponse::build(code).json(json!({"status": status, "components": components}))
 }
 

@@ -14,13 +14,19 @@ impl Problem {
     /// Makes a problem at a place: a file with a line, a variable, or a setting.
     #[must_use]
     pub fn new(place: &str, message: String) -> Self {
-        Self { place: place.to_owned(), message }
+        Self {
+            place: place.to_owned(),
+            message,
+        }
     }
 
     /// Says in which file the setting is.
     #[must_use]
     pub fn within(self, file: &str) -> Self {
-        Self { place: format!("{file}: {}", self.place), ..self }
+        Self {
+            place: format!("{file}: {}", self.place),
+            ..self
+        }
     }
 }
 

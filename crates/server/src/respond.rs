@@ -16,21 +16,42 @@ use crate::sweeper::Busy;
 
 /// What is passed on of a provider's headers. Its rate limits are, unless the caller has limits here.
 const PASSED: [(&str, HeaderName); 3] = [
-    ("openai-processing-ms", HeaderName::from_static("openai-processing-ms")),
+    (
+        "openai-processing-ms",
+        HeaderName::from_static("openai-processing-ms"),
+    ),
     ("openai-version", HeaderName::from_static("openai-version")),
     ("openai-model", HeaderName::from_static("openai-model")),
 ];
 
 const REQUEST_LIMITS: [(&str, HeaderName); 3] = [
-    ("x-ratelimit-limit-requests", HeaderName::from_static("x-ratelimit-limit-requests")),
-    ("x-ratelimit-remaining-requests", HeaderName::from_static("x-ratelimit-remaining-requests")),
-    ("x-ratelimit-reset-requests", HeaderName::from_static("x-ratelimit-reset-requests")),
+    (
+        "x-ratelimit-limit-requests",
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+    ),
+    (
+        "x-ratelimit-remaining-requests",
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+    ),
+    (
+        "x-ratelimit-reset-requests",
+        HeaderName::from_static("x-ratelimit-reset-requests"),
+    ),
 ];
 
 const TOKEN_LIMITS: [(&str, HeaderName); 3] = [
-    ("x-ratelimit-limit-tokens", HeaderName::from_static("x-ratelimit-limit-tokens")),
-    ("x-ratelimit-remaining-tokens", HeaderName::from_static("x-ratelimit-remaining-tokens")),
-    ("x-ratelimit-reset-tokens", HeaderName::from_static("x-ratelimit-reset-tokens")),
+    (
+        "x-ratelimit-limit-tokens",
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+    ),
+    (
+        "x-ratelimit-remaining-tokens",
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    ),
+    (
+        "x-ratelimit-reset-tokens",
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
+    ),
 ];
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
@@ -50,7 +71,11 @@ pub(crate) fn respond(reply: Reply, started: Instant, busy: Option<Busy>) -> Htt
     if reply.attempts > 0 {
         response.insert_header((ATTEMPTS, HeaderValue::from(reply.attempts)));
     }
-    if let Some(provider) = reply.provider.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
+    if let Some(provider) = reply
+        .provider
+        .as_deref()
+        .and_then(|name| HeaderValue::from_str(name).ok())
+    {
         response.insert_header((PROVIDER, provider));
     }
     if let Some(cost) = reply.cost {
@@ -69,10 +94,15 @@ pub(crate) fn respond(reply: Reply, started: Instant, busy: Option<Busy>) -> Htt
     match reply.body {
         ReplyBody::Whole(body) => {
             let kind = content_type(&reply.upstream_headers);
-            response.insert_header((header::CONTENT_TYPE, kind)).body(body)
+            response
+                .insert_header((header::CONTENT_TYPE, kind))
+                .body(body)
         }
         ReplyBody::Stream(stream) => response
-            .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")))
+            .insert_header((
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            ))
             .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
             .insert_header((BUFFERING, HeaderValue::from_static("no")))
             .body(Events { stream, busy }),
@@ -82,7 +112,8 @@ pub(crate) fn respond(reply: Reply, started: Instant, busy: Option<Busy>) -> Htt
 fn passed(response: &mut HttpResponseBuilder, reply: &Reply, names: &[(&str, HeaderName)]) {
     for (name, header) in names {
         let value = reply.upstream_headers.get(*name);
-        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
+        {
             response.insert_header((header.clone(), value));
         }
     }
@@ -94,7 +125,9 @@ fn rate(
     own: Option<Rate>,
     names: &[(&str, HeaderName); 3],
 ) {
-    let Some(rate) = own else { return passed(response, reply, names) };
+    let Some(rate) = own else {
+        return passed(response, reply, names);
+    };
     let [(_, limit), (_, remaining), (_, reset)] = names;
     response
         .insert_header((limit.clone(), HeaderValue::from(rate.limit)))
@@ -144,6 +177,9 @@ impl MessageBody for Events {
 /// A JSON answer.
 pub(crate) fn json(body: Bytes) -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
+        .insert_header((
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ))
         .body(body)
 }

@@ -79,10 +79,14 @@ pub(crate) fn register(config: &mut ServiceConfig) {
     let mut specs = routes();
     specs.sort_by_key(|spec| spec.path);
     for same_path in specs.chunk_by(|one, other| one.path == other.path) {
-        let Some(path) = same_path.first().map(|spec| spec.path) else { continue };
+        let Some(path) = same_path.first().map(|spec| spec.path) else {
+            continue;
+        };
         let resource = same_path
             .iter()
-            .fold(web::resource(path), |resource, spec| resource.route((spec.make)()))
+            .fold(web::resource(path), |resource, spec| {
+                resource.route((spec.make)())
+            })
             .default_service(web::to(method_not_allowed));
         config.service(resource);
     }

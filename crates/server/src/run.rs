@@ -44,7 +44,9 @@ const DRAIN_LEDGER: Duration = Duration::from_secs(10);
 macro_rules! bind {
     ($http:expr, $address:expr) => {{
         let address = $address;
-        let bound = $http.bind(address).map_err(|source| Failure::Listen { address, source })?;
+        let bound = $http
+            .bind(address)
+            .map_err(|source| Failure::Listen { address, source })?;
         let address = bound.addrs().first().copied().unwrap_or(address);
         Ok((bound.run(), address))
     }};
@@ -90,8 +92,15 @@ fn bootstrap(parts: &Parts, key: Option<&KeyText>) -> Result<(), Failure> {
     let Some(key) = key else { return Ok(()) };
     match parts.control.bootstrap(key, now()) {
         Ok(Bootstrapped::Created) => {
-            tracing::info!(key.public_id = key.public_id(), "made organization default and its owner's key");
-            parts.engine.callers().refresh().map_err(|error| Failure::Database(error.into()))
+            tracing::info!(
+                key.public_id = key.public_id(),
+                "made organization default and its owner's key"
+            );
+            parts
+                .engine
+                .callers()
+                .refresh()
+                .map_err(|error| Failure::Database(error.into()))
         }
         Ok(Bootstrapped::InUse) => Ok(()),
         Err(error) => Err(Failure::Database(error.into())),
@@ -107,7 +116,7 @@ async fn run(
     let server = &settings.server;
     let tasks = TaskTracker::new();
     let shared = Arc::new(shared(settings, parts));
-    let observer = Arc::new(telemetry.observer(parts, &shared));
+    let observer = Arc::new(telemetry.observer(parts)?);
     let sweeper = Sweeper::new(Duration::from_secs(server.keep_alive_s), UNREAD_MAX);
 
     let (http, address) = http_server(server, parts, &shared, &observer, &sweeper, &tasks)?;
@@ -143,8 +152,15 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
         tollgate_control::Control::clone(&parts.control),
         parts.ledger.clone(),
         settings.server.allowed_hosts.clone(),
-        [body(settings.server.body_bytes_max), body(ADMIN_BODY_BYTES_MAX)],
-        settings.providers.iter().map(|provider| provider.name.clone()).collect(),
+        [
+            body(settings.server.body_bytes_max),
+            body(ADMIN_BODY_BYTES_MAX),
+        ],
+        settings
+            .providers
+            .iter()
+            .map(|provider| provider.name.clone())
+            .collect(),
     )
 }
 
@@ -157,7 +173,11 @@ fn http_server(
     tasks: &TaskTracker,
 ) -> Result<(actix_web::dev::Server, SocketAddr), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = if server.workers == 0 { cores } else { server.workers };
+    let workers = if server.workers == 0 {
+        cores
+    } else {
+        server.workers
+    };
     let (parts, shared, observer) = (Arc::clone(parts), Arc::clone(shared), Arc::clone(observer));
     let (sweeper, tasks) = (Arc::clone(sweeper), tasks.clone());
     let http = HttpServer::new(move || {
@@ -169,7 +189,10 @@ fn http_server(
                 Arc::clone(&observer),
             ))),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a worker has no journal");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a worker has no journal"
+                );
                 app
             }
         }
@@ -229,7 +252,10 @@ fn ticker(
             let asked = Instant::now();
             let answered = parts.engine.callers().refresh();
             if let Err(error) = &answered {
-                tracing::warn!(error = error as &dyn std::error::Error, "the database does not answer");
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "the database does not answer"
+                );
             }
             shared.note_database(answered.is_ok().then(|| asked.elapsed()));
             std::thread::park_timeout(TICK);
@@ -239,9 +265,10 @@ fn ticker(
 
 /// Waits for a signal, says "not ready", lets what is under way finish; a second signal ends that.
 async fn drain_on_signal(shared: Arc<Shared>, handles: [ServerHandle; 2]) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::error!("signals cannot be received");
         return;
     };
@@ -268,7 +295,9 @@ fn announce(options: &Options) -> Result<(), Failure> {
             .open(format!("/dev/fd/{fd}"))
             .and_then(|mut file| file.write_all(b"1"));
         written.map_err(|error| {
-            Failure::Other(anyhow::anyhow!("--ready-fd {fd} cannot be written: {error}"))
+            Failure::Other(anyhow::anyhow!(
+                "--ready-fd {fd} cannot be written: {error}"
+            ))
         })?;
     }
     if let Some(text) = &options.announcement {

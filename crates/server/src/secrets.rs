@@ -23,22 +23,35 @@ pub(crate) fn master_key(file: &Path) -> Result<[u8; MASTER_KEY_BYTES], Problem>
         // Written whole under another name first: a start that is cut off leaves no half a key.
         let draft = file.with_extension("new");
         let mut open = fs::OpenOptions::new();
-        let mut made =
-            open.write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(cannot)?;
-        made.write_all(new_master_key(&place)?.as_bytes()).map_err(cannot)?;
+        let mut made = open
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(cannot)?;
+        made.write_all(new_master_key(&place)?.as_bytes())
+            .map_err(cannot)?;
         made.sync_all().map_err(cannot)?;
         fs::rename(&draft, file).map_err(cannot)?;
     }
-    let mut open = fs::File::open(file).map_err(cannot)?;
+    let open = fs::File::open(file).map_err(cannot)?;
     let mode = open.metadata().map_err(cannot)?.permissions().mode();
     if mode & 0o077 != 0 {
-        let message = format!("the master key must be readable by its owner only: chmod 600 {place}");
+        let message =
+            format!("the master key must be readable by its owner only: chmod 600 {place}");
         return Err(Problem::new(&place, message));
     }
     let mut text = String::new();
-    open.by_ref().take(256).read_to_string(&mut text).map_err(cannot)?;
+    (&open)
+        .take(256)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
     parse_master_key(text.trim()).ok_or_else(|| {
-        Problem::new(&place, "the master key must be 64 random hexadecimal digits".to_owned())
+        Problem::new(
+            &place,
+            "the master key must be 64 random hexadecimal digits".to_owned(),
+        )
     })
 }
 
@@ -46,11 +59,13 @@ pub(crate) fn master_key(file: &Path) -> Result<[u8; MASTER_KEY_BYTES], Problem>
 fn new_master_key(place: &str) -> Result<String, Problem> {
     let mut bytes = [0_u8; MASTER_KEY_BYTES];
     tollgate_auth::fill_random(&mut bytes).map_err(|_| {
-        Problem::new(place, "the system gave no random bytes for a master key".to_owned())
+        Problem::new(
+            place,
+            "the system gave no random bytes for a master key".to_owned(),
+        )
     })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
-
 
 fn parse_master_key(text: &str) -> Option<[u8; MASTER_KEY_BYTES]> {
     if text.len() != 2 * MASTER_KEY_BYTES || !text.is_ascii() {
@@ -86,7 +101,9 @@ pub(crate) fn resolve(
     };
     let found = found.trim();
     if KeyText::parse(found).is_ok() {
-        return Err(problem("api_key: this is a key of Tollgate, not the provider's".to_owned()));
+        return Err(problem(
+            "api_key: this is a key of Tollgate, not the provider's".to_owned(),
+        ));
     }
     Ok((!found.is_empty()).then(|| SecretString::from(found)))
 }
@@ -101,7 +118,10 @@ mod tests {
         let file = folder.join("master.key");
         let made = master_key(&file).unwrap();
         assert_eq!(master_key(&file).unwrap(), made);
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         for weak in ["", "secret", &"0".repeat(64), &"0123456789abcdef".repeat(4)] {
             fs::write(&file, weak).unwrap();
             assert!(master_key(&file).is_err(), "{weak}");

@@ -363,18 +363,34 @@ impl Settings {
         let mut say = |place: String, message: &str| {
             problems.push(Problem::new(&place, message.to_owned()));
         };
-        if !self.server.metrics_listen.ip().is_loopback() && self.server.metrics_listen == self.server.listen {
-            say("server.metrics_listen".to_owned(), "must not be the address that clients use");
+        if !self.server.metrics_listen.ip().is_loopback()
+            && self.server.metrics_listen == self.server.listen
+        {
+            say(
+                "server.metrics_listen".to_owned(),
+                "must not be the address that clients use",
+            );
         }
         if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
-            say("telemetry.sample_ratio".to_owned(), "must lie between 0 and 1");
+            say(
+                "telemetry.sample_ratio".to_owned(),
+                "must lie between 0 and 1",
+            );
         }
         if self.server.keep_alive_s == 0 || self.server.body_bytes_max == 0 {
-            say("server".to_owned(), "keep_alive_s and body_bytes_max must be greater than 0");
+            say(
+                "server".to_owned(),
+                "keep_alive_s and body_bytes_max must be greater than 0",
+            );
         }
         for (at, provider) in self.providers.iter().enumerate() {
             let place = format!("providers[{at}] ({})", provider.name);
-            if self.providers.iter().take(at).any(|other| other.name == provider.name) {
+            if self
+                .providers
+                .iter()
+                .take(at)
+                .any(|other| other.name == provider.name)
+            {
                 say(place.clone(), "another provider has this name");
             }
             match provider.dialect {
@@ -391,8 +407,15 @@ impl Settings {
                 say(place.clone(), "has no targets");
             }
             for target in &model.targets {
-                if !self.providers.iter().any(|provider| provider.name == target.provider) {
-                    let message = format!("names the provider {}, which does not exist", target.provider);
+                if !self
+                    .providers
+                    .iter()
+                    .any(|provider| provider.name == target.provider)
+                {
+                    let message = format!(
+                        "names the provider {}, which does not exist",
+                        target.provider
+                    );
                     say(place.clone(), &message);
                 }
                 if target.weight == 0 {

@@ -80,7 +80,11 @@ pub(crate) struct WorkerState {
 
 impl WorkerState {
     pub(crate) const fn new(worker: Worker, shared: Arc<Shared>, observer: Arc<Observer>) -> Self {
-        Self { worker, shared, observer }
+        Self {
+            worker,
+            shared,
+            observer,
+        }
     }
 
     pub(crate) const fn worker(&self) -> &Worker {

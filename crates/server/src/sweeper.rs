@@ -5,7 +5,7 @@
 //! known with what it is doing since when, and one that waits too long is shut down.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -88,13 +88,22 @@ impl Sweeper {
     /// for `unread_max`.
     pub(crate) fn new(wait_max: Duration, unread_max: Duration) -> Arc<Self> {
         let connections = Mutex::new(Vec::new());
-        Arc::new(Self { connections, wait_max, unread_max, clock: Instant::now() })
+        Arc::new(Self {
+            connections,
+            wait_max,
+            unread_max,
+            clock: Instant::now(),
+        })
     }
 
     /// Takes a new connection in; called by the server for each one.
     pub(crate) fn connected(&self, io: &dyn Any, extensions: &mut Extensions) {
-        let Some(stream) = io.downcast_ref::<TcpStream>() else { return };
-        let Ok(socket) = SockRef::from(stream).try_clone() else { return };
+        let Some(stream) = io.downcast_ref::<TcpStream>() else {
+            return;
+        };
+        let Ok(socket) = SockRef::from(stream).try_clone() else {
+            return;
+        };
         let clock = self.clock;
         let connection = Arc::new(Connection {
             doing: AtomicU8::new(WAITING),
@@ -113,7 +122,9 @@ impl Sweeper {
         let now = millis(self.clock.elapsed());
         let mut connections = self.connections.lock();
         connections.retain(|weak| {
-            let Some(connection) = weak.upgrade() else { return false };
+            let Some(connection) = weak.upgrade() else {
+                return false;
+            };
             let waited = now.saturating_sub(connection.since_ms.load(Ordering::Relaxed));
             let is_over = match connection.doing.load(Ordering::Acquire) {
                 WAITING => waited > millis(self.wait_max),

@@ -37,7 +37,11 @@ pub fn verify_ledger(settings: &Settings) -> Result<LedgerReport, Failure> {
     let report = Ledger::verify(&*store, &ledger_config(&settings.ledger))
         .map_err(|error| Failure::Other(error.into()))?;
     let json = serde_json::to_string(&report).map_err(|error| Failure::Other(error.into()))?;
-    Ok(LedgerReport { balances: report.is_balanced, text: report.to_string(), json })
+    Ok(LedgerReport {
+        balances: report.is_balanced,
+        text: report.to_string(),
+        json,
+    })
 }
 
 /// Asks each provider for its models.
@@ -52,19 +56,32 @@ pub async fn check_providers(settings: Settings, as_json: bool) -> anyhow::Resul
             continue;
         }
         let place = format!("providers[{at}] ({})", provider.name);
-        let key = provider.api_key.as_ref().map(|reference| resolve(&place, reference));
-        let key = key.transpose().map_err(|problem| anyhow::anyhow!("{problem}"))?.flatten();
+        let key = provider
+            .api_key
+            .as_ref()
+            .map(|reference| resolve(&place, reference));
+        let key = key
+            .transpose()
+            .map_err(|problem| anyhow::anyhow!("{problem}"))?
+            .flatten();
         let key = key.as_ref().map(|key| key.expose_secret());
         let answer = tollgate_providers::list_models(&provider.base_url, key).await;
         all_well &= answer.is_ok();
         lines.push(match (&answer, as_json) {
-            (Ok(models), true) => serde_json::json!({"provider": provider.name, "models": models}).to_string(),
+            (Ok(models), true) => {
+                serde_json::json!({"provider": provider.name, "models": models}).to_string()
+            }
             (Err(error), true) => {
-                serde_json::json!({"provider": provider.name, "error": error.to_string()}).to_string()
+                serde_json::json!({"provider": provider.name, "error": error.to_string()})
+                    .to_string()
             }
             (Ok(models), false) => format!("{}: {} models", provider.name, models.len()),
             (Err(error), false) => format!("{}: {error}", provider.name),
         });
     }
-    if all_well { Ok(lines.join("\n")) } else { Err(anyhow::anyhow!(lines.join("\n"))) }
+    if all_well {
+        Ok(lines.join("\n"))
+    } else {
+        Err(anyhow::anyhow!(lines.join("\n")))
+    }
 }

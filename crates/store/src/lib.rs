@@ -47,7 +47,8 @@ pub use self::error::StoreError;
 pub use self::keys::{API_KEY, ApiKeyStore};
 pub use self::memory::MemoryStore;
 pub use self::organizations::{ORGANIZATION, OrganizationStore};
-pub use self::usage::{BooksReport, Mismatch, UsageGroup, UsageQuery, UsageRow, UsageStore};
+pub use self::usage::{BooksReport, Mismatch, UsageQuery, UsageRow, UsageStore};
+pub use tollgate_domain::UsageGroup;
 
 /// Everything that Tollgate keeps.
 pub trait Store: OrganizationStore + ApiKeyStore + UsageStore {

@@ -9,12 +9,13 @@ use tollgate_domain::{
     ApiKey, AttemptId, BudgetScope, KeyId, Money, OrgId, Organization, Timestamp, UsageEvent,
 };
 
+use crate::UsageGroup;
 use crate::books::{Books, Posting, RollupKey, Sums, money};
 use crate::check::{check_api_key, check_organization, check_usage_event, day_name};
 use crate::error::StoreError;
 use crate::keys::ApiKeyStore;
 use crate::organizations::OrganizationStore;
-use crate::usage::{BooksReport, UsageGroup, UsageQuery, UsageRow, UsageStore};
+use crate::usage::{BooksReport, UsageQuery, UsageRow, UsageStore};
 use crate::{API_KEY, ORGANIZATION, Store};
 
 /// Keeps everything in memory, without a bound: for tests and throw-away servers.
@@ -190,6 +191,14 @@ impl UsageStore for MemoryStore {
     }
 
     fn usage_totals(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
+        if query.group_by == UsageGroup::Key
+            && query
+                .after
+                .as_ref()
+                .is_some_and(|after| after.parse::<KeyId>().is_err())
+        {
+            return Ok(Vec::new());
+        }
         let state = self.state.lock();
         let mut groups = BTreeMap::<String, Sums>::new();
         for (key, sums) in &state.books.rollups {

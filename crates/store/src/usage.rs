@@ -1,19 +1,8 @@
 //! Usage: events, roll-ups and what is spent of budgets.
 
-use tollgate_domain::{BudgetScope, Money, OrgId, Timestamp, Usage, UsageEvent};
+use tollgate_domain::{BudgetScope, Money, OrgId, Timestamp, Usage, UsageEvent, UsageGroup};
 
 use crate::error::StoreError;
-
-/// By what usage is summed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsageGroup {
-    /// By API key id.
-    Key,
-    /// By the model that clients asked for.
-    Model,
-    /// By day in UTC.
-    Day,
-}
 
 /// Which usage of one organization is summed, and how. Days are whole days in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +15,8 @@ pub struct UsageQuery {
     pub from: Option<Timestamp>,
     /// Before the day of this time.
     pub until: Option<Timestamp>,
-    /// Groups after this one, in the order of their names.
+    /// Groups after this one, in the order of their bytes. Nothing comes after a key that is no key
+    /// id.
     pub after: Option<String>,
     /// How many groups at the most.
     pub limit: u16,

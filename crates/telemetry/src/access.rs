@@ -65,6 +65,12 @@ impl AccessLog {
         }
     }
 
+    /// Returns how many log lines were dropped because the buffer was full.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.sink.dropped()
+    }
+
     /// Writes one line.
     pub fn write(&self, record: &AccessRecord<'_>) {
         let line = match self.format {

@@ -128,12 +128,6 @@ pub struct LogGuard {
 }
 
 impl LogGuard {
-    /// Returns how many lines were dropped because the buffer was full.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.sink.dropped()
-    }
-
     fn start(format: LogFormat, out: impl Write + Send + 'static) -> Result<Self, TelemetryError> {
         let sink = Sink(Arc::default());
         let writing = sink.clone();
@@ -245,7 +239,7 @@ mod tests {
         for _ in 0..10_000 {
             guard.sink.push(b"a line\n");
         }
-        assert_eq!(guard.dropped(), 0);
+        assert_eq!(guard.sink.dropped(), 0);
         drop(guard);
         assert_eq!(page.0.lock().len(), 70_000);
     }

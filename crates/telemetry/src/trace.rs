@@ -179,6 +179,12 @@ impl RequestSpan {
         }
     }
 
+    /// Returns whether anybody will see the span: if not, nothing needs to be gathered for it.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.span.as_ref().is_some_and(|(span, _)| span.is_recording())
+    }
+
     /// Ends the span and makes one for each upstream call.
     pub fn finish<'a>(
         self,

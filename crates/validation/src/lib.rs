@@ -45,5 +45,5 @@ mod valid;
 pub use self::address::{HostError, UrlError, base_url, host_header};
 pub use self::error::{Problem, ValidationError};
 pub use self::inputs::{NewApiKey, OrganizationChange};
-pub use self::query::{PageQuery, UsageGroup, UsageRequest};
+pub use self::query::{PageQuery, UsageRequest};
 pub use self::valid::Valid;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tollgate_domain::Timestamp;
+use tollgate_domain::{Timestamp, UsageGroup};
 
 use crate::error::{Problem, ValidationError};
 
@@ -20,17 +20,6 @@ pub struct PageQuery {
     pub limit: u16,
     /// What the page before named as `next_cursor`; absent is the first page.
     pub cursor: Option<String>,
-}
-
-/// By what usage is summed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsageGroup {
-    /// By API key.
-    Key,
-    /// By the model that clients asked for.
-    Model,
-    /// By day in UTC.
-    Day,
 }
 
 /// Which usage, and by what it is summed.

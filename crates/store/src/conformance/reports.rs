@@ -38,6 +38,8 @@ pub fn groups_are_paged_in_the_order_of_their_bytes(store: &dyn Store) {
     assert_eq!(after("a"), ["a-b"]);
     assert_eq!(after("b\0"), ["été"]);
     assert_eq!(after("a\0"), ["a-b"]);
+    let no_key = page(store, UsageGroup::Key, Some(&"a".to_owned()), 1);
+    assert_eq!(no_key, []);
 }
 
 /// `from` and `until` are taken by their days; `until` itself is out.
