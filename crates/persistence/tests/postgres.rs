@@ -190,7 +190,10 @@ fn a_database_that_may_only_be_read_is_unavailable_for_writes() {
     );
     assert_eq!(store.find_organization(org_id(1)).unwrap(), None);
     // The connection that could not write is not used again, as another may reach a server that can.
-    store.database.execute(&read_only.replace("= on", "= off"));
+    let again = read_only.replace("= on", "= off");
+    store
+        .database
+        .execute(&format!("BEGIN READ WRITE; {again}; COMMIT"));
     store.add_organization(&organization(1)).unwrap();
 }
 
