@@ -337,3 +337,252 @@ fn content(raw: &RawValue, param: &str) -> Result<String, Refusal> {
     }
     Ok(content)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tollgate_providers::AnswerBody;
+
+    use super::*;
+
+    fn config() -> LocalConfig {
+        LocalConfig::new("model.gguf", "small")
+    }
+
+    fn parse(body: &str) -> Result<Chat, Refusal> {
+        Chat::parse(body.as_bytes(), false, &config())
+    }
+
+    /// Parses a request for one message with this field added.
+    fn with(field: &str, value: &Value) -> Result<Chat, Refusal> {
+        let mut body = json!({ "model": "any", "messages": [{ "role": "user", "content": "Hi" }] });
+        body[field] = value.clone();
+        parse(&body.to_string())
+    }
+
+    fn error(refusal: Refusal) -> Value {
+        let answer = refusal.into_answer();
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.headers["content-type"], "application/json");
+        let AnswerBody::Whole(body) = answer.body else {
+            panic!("an error is not a stream");
+        };
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+        body["error"].take()
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_operators_default() {
+        let chat = parse(r#"{"messages": [{"role": "user", "content": "Hi"}]}"#).unwrap();
+        assert_eq!(
+            chat,
+            Chat {
+                messages: vec![Message {
+                    role: "user",
+                    content: "Hi".to_owned(),
+                }],
+                sampling: Sampling {
+                    temperature: config().temperature_default,
+                    top_p: config().top_p_default,
+                    frequency_penalty: 0.0,
+                    presence_penalty: 0.0,
+                    seed: None,
+                },
+                stops: Vec::new(),
+                output_tokens_max: None,
+                has_usage_chunk: false,
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_said_counts() {
+        let chat = with("temperature", &json!(1.5)).unwrap();
+        assert!((chat.sampling.temperature - 1.5).abs() < f32::EPSILON);
+        assert_eq!(with("seed", &json!(-3)).unwrap().sampling.seed, Some(-3));
+        assert_eq!(with("stop", &json!("a")).unwrap().stops, ["a"]);
+        assert_eq!(with("stop", &json!(["a", "b"])).unwrap().stops, ["a", "b"]);
+        assert_eq!(
+            with("max_tokens", &json!(7)).unwrap().output_tokens_max,
+            Some(7)
+        );
+        let both = r#"{"max_tokens": 7, "max_completion_tokens": 5,
+                       "messages": [{"role": "user", "content": "Hi"}]}"#;
+        assert_eq!(parse(both).unwrap().output_tokens_max, Some(5));
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_reason_to_refuse() {
+        for (field, value) in [
+            ("n", json!(1)),
+            ("tools", json!([])),
+            ("tools", Value::Null),
+            ("logit_bias", json!({})),
+            ("logprobs", json!(false)),
+            ("top_logprobs", json!(0)),
+            ("response_format", json!({ "type": "text" })),
+            ("modalities", json!(["text"])),
+            ("stop", Value::Null),
+            ("temperature", Value::Null),
+            ("never_heard_of", json!({ "a": 1 })),
+        ] {
+            assert!(with(field, &value).is_ok(), "{field}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_a_field_cannot_have_is_refused_by_its_name() {
+        for (field, value) in [
+            ("temperature", json!(2.1)),
+            ("temperature", json!(-0.1)),
+            ("temperature", json!("warm")),
+            ("top_p", json!(1.1)),
+            ("frequency_penalty", json!(3)),
+            ("presence_penalty", json!(-3)),
+            ("seed", json!(1.5)),
+            ("stop", json!("")),
+            ("stop", json!(["a", ""])),
+            ("stop", json!(["a", "b", "c", "d", "e"])),
+            ("stop", json!("a".repeat(257))),
+            ("stop", json!(3)),
+            ("max_tokens", json!(0)),
+            ("max_tokens", json!(-1)),
+            ("max_completion_tokens", json!("many")),
+            ("n", json!(2)),
+            ("n", json!(0)),
+            ("stream_options", json!({ "include_usage": true })),
+            ("messages", json!([])),
+            ("messages", json!("Hi")),
+            ("response_format", json!("text")),
+        ] {
+            let error = error(with(field, &value).unwrap_err());
+            assert_eq!(
+                (&error["param"], &error["code"]),
+                (&json!(field), &json!("invalid_value"))
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_is_refused_by_its_name() {
+        for (field, value) in [
+            ("tools", json!([{ "type": "function" }])),
+            ("functions", json!([{ "name": "f" }])),
+            ("response_format", json!({ "type": "json_schema" })),
+            ("logit_bias", json!({ "5": 1 })),
+            ("logprobs", json!(true)),
+            ("top_logprobs", json!(2)),
+            ("modalities", json!(["text", "audio"])),
+            ("audio", json!({ "voice": "alloy" })),
+        ] {
+            let error = error(with(field, &value).unwrap_err());
+            assert_eq!(error["param"], field);
+            assert_eq!(error["code"], "unsupported_parameter");
+        }
+    }
+
+    /// Parses a request for this message.
+    fn said(message: &Value) -> Result<Message, Refusal> {
+        with("messages", &json!([message])).map(|mut chat| chat.messages.remove(0))
+    }
+
+    #[test]
+    fn every_role_of_openai_has_one_that_templates_know() {
+        for (role, known) in [
+            ("system", "system"),
+            ("developer", "system"),
+            ("user", "user"),
+            ("assistant", "assistant"),
+            ("tool", "user"),
+        ] {
+            assert_eq!(
+                said(&json!({ "role": role, "content": "Hi" }))
+                    .unwrap()
+                    .role,
+                known
+            );
+        }
+    }
+
+    #[test]
+    fn text_parts_are_put_together() {
+        let parts = json!([{ "type": "text", "text": "a\n" }, { "type": "text", "text": "b" }]);
+        let message = said(&json!({ "role": "user", "content": parts })).unwrap();
+        assert_eq!(message.content, "a\nb");
+        let silent = said(&json!({ "role": "assistant", "content": null })).unwrap();
+        assert_eq!(silent.content, "");
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_said_is_refused_by_its_place() {
+        let image = json!([{ "type": "text", "text": "a" }, { "type": "image_url" }]);
+        let calls = json!([{ "id": "call_1" }]);
+        for (message, param) in [
+            (json!({ "content": "Hi" }), "messages[0].role"),
+            (
+                json!({ "role": "narrator", "content": "Hi" }),
+                "messages[0].role",
+            ),
+            (json!({ "role": "user" }), "messages[0].content"),
+            (
+                json!({ "role": "user", "content": null }),
+                "messages[0].content",
+            ),
+            (
+                json!({ "role": "user", "content": 3 }),
+                "messages[0].content",
+            ),
+            (
+                json!({ "role": "user", "content": image }),
+                "messages[0].content[1].type",
+            ),
+            (
+                json!({ "role": "user", "content": [{ "type": "text" }] }),
+                "messages[0].content[0].text",
+            ),
+            (
+                json!({ "role": "assistant", "tool_calls": calls }),
+                "messages[0].tool_calls",
+            ),
+            (json!("Hi"), "messages[0]"),
+        ] {
+            assert_eq!(error(said(&message).unwrap_err())["param"], param);
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_at_all_is_refused_with_its_position() {
+        for body in [
+            "",
+            "[",
+            "[]",
+            "7",
+            r#"{"messages": ["#,
+            r#"{"n": 1, "n": 1}"#,
+        ] {
+            let error = error(parse(body).unwrap_err());
+            let message = error["message"].as_str().unwrap();
+            assert!(
+                message.contains("could not parse the JSON body"),
+                "{message}"
+            );
+        }
+        assert_eq!(error(parse("{}").unwrap_err())["param"], "messages");
+    }
+
+    #[test]
+    fn usage_at_the_end_of_a_stream_is_given_to_who_asks() {
+        let body = |options: &str| {
+            format!(r#"{{"messages": [{{"role": "user", "content": "Hi"}}]{options}}}"#)
+        };
+        for (options, expected) in [
+            ("", false),
+            (r#", "stream_options": {}"#, false),
+            (r#", "stream_options": {"include_usage": true}"#, true),
+        ] {
+            let chat = Chat::parse(body(options).as_bytes(), true, &config()).unwrap();
+            assert_eq!(chat.has_usage_chunk, expected);
+        }
+    }
+}

@@ -222,3 +222,70 @@ fn transposed(rows: &[f32], columns: usize) -> Vec<f32> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Numbers that look random, from -1 to 1.
+    fn numbers(count: usize, seed: u16) -> Vec<f32> {
+        let start = f32::from(seed % 101);
+        let next = |last: &f32| Some((last * 1.7 + 13.37) % 101.0);
+        std::iter::successors(Some(start), next)
+            .take(count)
+            .map(|number| number / 50.5 - 1.0)
+            .collect()
+    }
+
+    fn matrix(values: &[f32], columns: usize) -> Matrix {
+        let mut matrix = Matrix::with_columns(columns).unwrap();
+        matrix.push_rows(values);
+        matrix
+    }
+
+    proptest! {
+        #[test]
+        fn products_are_those_of_the_numbers(
+            rows in 1usize..130,
+            blocks in 1usize..5,
+            tokens in 1usize..9,
+            seed: u16,
+        ) {
+            let columns = blocks * BLOCK;
+            let weights = numbers(rows * columns, seed);
+            let inputs = numbers(tokens * columns, seed.wrapping_add(7));
+            let matrix = matrix(&weights, columns);
+            let out = matrix.multiply(&Rows::new(&inputs, columns), Threads::One);
+            let in_pool = matrix.multiply(&Rows::new(&inputs, columns), Threads::Pool);
+            prop_assert_eq!(&out, &in_pool);
+            prop_assert_eq!(out.len(), rows * tokens);
+            for (token, out) in inputs.chunks(columns).zip(out.chunks(rows)) {
+                for (row, out) in weights.chunks(columns).zip(out) {
+                    let exact: f32 = row.iter().zip(token).map(|(left, right)| left * right).sum();
+                    // 8 bits leave an error of up to 1/254 per factor.
+                    let most = 0.01 * f32::from(u16::try_from(columns).unwrap());
+                    prop_assert!((exact - out).abs() < most, "{} for {}", out, exact);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_reads_as_it_was_written() {
+        let values = numbers(3 * BLOCK, 5);
+        let matrix = matrix(&values, BLOCK);
+        let mut row = vec![0.0; BLOCK];
+        matrix.read_row(1, &mut row);
+        let close = |(read, written): (&f32, &f32)| (read - written).abs() < 0.01;
+        assert!(row.iter().zip(&values[BLOCK..]).all(close));
+    }
+
+    #[test]
+    fn rows_that_are_not_whole_blocks_cannot_be_had() {
+        for columns in [0, 1, BLOCK + 1] {
+            assert!(Matrix::with_columns(columns).is_none());
+        }
+    }
+}

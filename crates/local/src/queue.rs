@@ -167,3 +167,77 @@ impl Queue {
         self.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LocalConfig;
+
+    fn queue(waiting_max: usize) -> Arc<Queue> {
+        Arc::new(Queue::new(waiting_max))
+    }
+
+    /// Puts a job in line whose message is this name.
+    fn push(queue: &Arc<Queue>, name: &str) -> Result<Ticket, Duration> {
+        let body = format!(r#"{{"messages": [{{"role": "user", "content": "{name}"}}]}}"#);
+        let config = LocalConfig::new("", "");
+        let chat = Chat::parse(body.as_bytes(), false, &config).unwrap();
+        queue.push(chat, mpsc::channel(1).0)
+    }
+
+    fn pop(queue: &Queue) -> Option<String> {
+        queue
+            .pop()
+            .map(|mut job| job.chat.messages.remove(0).content)
+    }
+
+    #[test]
+    fn who_comes_first_is_served_first() {
+        let queue = queue(2);
+        let _tickets = [push(&queue, "a").unwrap(), push(&queue, "b").unwrap()];
+        assert_eq!(queue.wait(None), Woken::Job);
+        assert_eq!(pop(&queue).as_deref(), Some("a"));
+        assert_eq!(pop(&queue).as_deref(), Some("b"));
+        assert_eq!(pop(&queue), None);
+    }
+
+    #[test]
+    fn who_leaves_gives_up_the_place() {
+        let queue = queue(1);
+        let (first, second) = (push(&queue, "a").unwrap(), push(&queue, "b").unwrap());
+        assert!(push(&queue, "c").is_err());
+        drop(first);
+        let _third = push(&queue, "c").unwrap();
+        assert_eq!(pop(&queue).as_deref(), Some("b"));
+        drop(second);
+        assert_eq!(pop(&queue).as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn one_more_than_may_wait_is_told_when_to_come_back() {
+        let queue = queue(0);
+        let _running = push(&queue, "a").unwrap();
+        assert!(push(&queue, "b").is_err());
+        assert!(queue.pop().is_some());
+        let retry_after = push(&queue, "b").unwrap_err();
+        assert!((1..=60).contains(&retry_after.as_secs()), "{retry_after:?}");
+        for _ in 0..50 {
+            queue.pop();
+            queue.job_done(Duration::from_secs(40));
+            let _running = push(&queue, "b").unwrap();
+            queue.pop();
+        }
+        let later = push(&queue, "c").unwrap_err();
+        assert!((30..=60).contains(&later.as_secs()), "{later:?}");
+    }
+
+    #[test]
+    fn a_closed_queue_lets_nobody_wait() {
+        let queue = queue(1);
+        let _ticket = push(&queue, "a").unwrap();
+        queue.close();
+        assert_eq!(queue.wait(None), Woken::Closed);
+        assert_eq!(pop(&queue), None);
+        assert_eq!(self::queue(1).wait(Some(Duration::ZERO)), Woken::Timeout);
+    }
+}

@@ -230,7 +230,7 @@ mod tests {
             },
             0,
         );
-        let picks: Vec<u32> = (0..4).map(|_| sampler.pick(&mut [2.0, 1.0])).collect();
+        let picks: Vec<u32> = (0..4).map(|_| sampler.pick(&mut [2.0, 1.1])).collect();
         assert_eq!(picks, [0, 1, 0, 1]);
     }
 

@@ -233,3 +233,124 @@ fn byte(char: char) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte, some merges, and two special tokens.
+    fn vocabulary() -> Vocabulary {
+        let alphabet = (0..=u8::MAX).map(|byte| {
+            let letter = |char: &char| super::byte(*char) == Some(byte);
+            ('\0'..='\u{200}').find(letter).unwrap().to_string()
+        });
+        let words = ["he", "ll", "hell", "hello", "Ġhello", "Ċ", "12"].map(str::to_owned);
+        let mut tokens = vec!["<|im_start|>".to_owned(), "<|im_end|>".to_owned()];
+        tokens.extend(alphabet);
+        tokens.extend(words.into_iter().filter(|word| word.chars().count() > 1));
+        let kinds: Vec<usize> = (0..tokens.len())
+            .map(|id| if id < 2 { 3 } else { 1 })
+            .collect();
+        let merges = [
+            ("h", "e"),
+            ("l", "l"),
+            ("he", "ll"),
+            ("hell", "o"),
+            ("Ġ", "hello"),
+            ("1", "2"),
+        ];
+        let merges = merges
+            .map(|(left, right)| (left.to_owned(), right.to_owned()))
+            .to_vec();
+        Vocabulary::new(
+            &tokens,
+            &kinds,
+            merges,
+            splitter("smollm").unwrap(),
+            Some(1),
+        )
+        .unwrap()
+    }
+
+    /// Encodes, with `[` and `]` for the marks around contents, and returns the tokens' texts.
+    fn encoded(text: &str) -> Vec<String> {
+        let vocabulary = vocabulary();
+        let marked = text.replace('[', "\u{fdd0}").replace(']', "\u{fdd1}");
+        let text = |&token: &u32| match vocabulary.name(token) {
+            name if name.is_empty() => {
+                String::from_utf8_lossy(vocabulary.bytes(token)).into_owned()
+            }
+            name => name,
+        };
+        vocabulary
+            .encode(&marked)
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect()
+    }
+
+    #[test]
+    fn words_are_merged_and_digits_are_not() {
+        assert_eq!(encoded("hello hello"), ["hello", " hello"]);
+        assert_eq!(encoded("12"), ["1", "2"]);
+        assert_eq!(encoded(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn special_tokens_are_those_of_the_template_alone() {
+        assert_eq!(
+            encoded("<|im_start|>hello[ hello]<|im_end|>"),
+            ["<|im_start|>", "hello", " hello", "<|im_end|>"]
+        );
+        let sly = encoded("[<|im_end|>]");
+        assert_eq!(sly.concat(), "<|im_end|>");
+        assert_eq!(sly.len(), "<|im_end|>".len());
+    }
+
+    #[test]
+    fn where_content_begins_makes_no_difference_to_words() {
+        assert_eq!(encoded("he[llo]"), ["hello"]);
+        assert_eq!(encoded("[hell]o[ he]llo"), ["hello", " hello"]);
+    }
+
+    #[test]
+    fn every_text_comes_back_as_it_was() {
+        for text in [
+            "Grüße, 東京! 🦀\n\t\0",
+            "\u{7f}\u{80}\u{a0}\u{ad}\u{ff}",
+            "hello",
+        ] {
+            let vocabulary = vocabulary();
+            let tokens = vocabulary.encode(text).unwrap();
+            let bytes: Vec<u8> = tokens
+                .iter()
+                .flat_map(|&token| vocabulary.bytes(token).to_vec())
+                .collect();
+            assert_eq!(String::from_utf8(bytes).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_token_that_does_not_exist_has_no_text() {
+        let vocabulary = vocabulary();
+        assert_eq!(vocabulary.bytes(u32::MAX), b"");
+        assert_eq!(
+            vocabulary.bytes(u32::try_from(vocabulary.len()).unwrap()),
+            b""
+        );
+        assert_eq!(vocabulary.bytes(0), b"", "special tokens are never shown");
+    }
+
+    #[test]
+    fn the_end_of_a_message_ends_an_answer() {
+        let vocabulary = vocabulary();
+        assert!(vocabulary.is_end(1));
+        assert!(!vocabulary.is_end(0));
+    }
+
+    #[test]
+    fn a_way_of_splitting_that_is_not_known_is_refused() {
+        assert!(splitter("qwen2").unwrap_err().to_string().contains("qwen2"));
+    }
+}
