@@ -149,7 +149,9 @@ impl Default for Script {
         Self::new(|asked| match asked.path.rsplit('/').next() {
             Some("embeddings") => embeddings(asked),
             Some("completions") if asked.is_stream => stream_steps(asked, StreamScript::default()),
-            Some("completions") => answer_200(asked, &completion(asked, true)),
+            Some("completions") => {
+                answer_200(asked, completion(asked, true).to_string().as_bytes(), true)
+            }
             _ => whole(200, "application/json", &[], b"{}"),
         })
     }
@@ -168,7 +170,13 @@ impl Script {
     /// A complete JSON answer without usage.
     #[must_use]
     pub fn json_without_usage() -> Self {
-        Self::new(|asked| answer_200(asked, &completion(asked, false)))
+        Self::new(|asked| {
+            answer_200(
+                asked,
+                completion(asked, false).to_string().as_bytes(),
+                false,
+            )
+        })
     }
 
     /// A complete JSON answer after a while, as [`Script::default`] otherwise.
@@ -251,6 +259,16 @@ impl Script {
         })
     }
 
+    /// The beginning of a JSON answer that announces this many bytes.
+    #[must_use]
+    pub fn announced(bytes: usize) -> Self {
+        Self::new(move |_| {
+            let mut start = head(200, "application/json", &[], Some(bytes));
+            start.push(b'{');
+            vec![Step::Send(start), Step::Wait(FOR_EVER)]
+        })
+    }
+
     /// Nothing at all, for ever.
     #[must_use]
     pub fn hang() -> Self {
@@ -300,8 +318,13 @@ impl Script {
     pub fn big(bytes: usize) -> Self {
         Self::new(move |asked| {
             let mut body = completion(asked, true);
-            body["choices"][0]["message"]["content"] = Value::String("y".repeat(bytes));
-            answer_200(asked, &body)
+            body["choices"][0]["message"]["content"] = json!("yy");
+            let text = body.to_string();
+            let (before, after) = text.split_once("yy").unwrap_or_default();
+            let mut long = before.as_bytes().to_vec();
+            long.resize(before.len() + bytes, b'y');
+            long.extend_from_slice(after.as_bytes());
+            answer_200(asked, &long, true)
         })
     }
 }
@@ -341,7 +364,7 @@ fn completion(asked: &Asked, has_usage: bool) -> Value {
     body
 }
 
-fn answer_200(asked: &Asked, body: &Value) -> Vec<Step> {
+fn answer_200(asked: &Asked, body: &[u8], has_usage: bool) -> Vec<Step> {
     let limits = [
         ("x-ratelimit-remaining-requests", "59"),
         ("x-request-id", "scripted"),
@@ -350,15 +373,10 @@ fn answer_200(asked: &Asked, body: &Value) -> Vec<Step> {
     for _ in 0..asked.completion_tokens {
         steps.push(Step::Token);
     }
-    if body.get("usage").is_some() {
+    if has_usage {
         steps.push(Step::Reported(asked.prompt_tokens, asked.completion_tokens));
     }
-    steps.extend(whole(
-        200,
-        "application/json",
-        &limits,
-        body.to_string().as_bytes(),
-    ));
+    steps.extend(whole(200, "application/json", &limits, body));
     steps
 }
 

@@ -125,10 +125,10 @@ fn syntax(good: &Good<'_>) -> Vec<BadRequest> {
         400 "invalid_json" "a comment", good.chat(r#"{"model":"m"/* hi */}"#);
         400 "invalid_json" "NaN", good.with(r#""temperature":NaN"#);
         400 "invalid_json" "Infinity", good.with(r#""temperature":-Infinity"#);
-        400 "invalid_json" "a leading zero", good.with(r#""n":01"#);
-        400 "invalid_json" "a plus sign", good.with(r#""n":+1"#);
-        400 "invalid_json" "a hexadecimal number", good.with(r#""n":0x1"#);
-        400 "invalid_json" "a number that ends in a point", good.with(r#""top_p":1."#);
+        400 "invalid_json" "a leading zero", good.with(r#""x":01"#);
+        400 "invalid_json" "a plus sign", good.with(r#""x":+1"#);
+        400 "invalid_json" "a hexadecimal number", good.with(r#""x":0x1"#);
+        400 "invalid_json" "a number that ends in a point", good.with(r#""x":1."#);
         400 "invalid_json" "a number beyond any float", good.with(r#""temperature":1e999"#);
         400 "invalid_json" "an unknown escape", good.with(r#""user":"\x6d""#);
         400 "invalid_json" "half an escape", good.with(r#""user":"\u00""#);
@@ -153,10 +153,10 @@ fn shape(good: &Good<'_>) -> Vec<BadRequest> {
         ))
     };
     table! {
-        400 "invalid_type" "an array", good.chat("[]");
-        400 "invalid_type" "a string", good.chat("\"model\"");
-        400 "invalid_type" "a number", good.chat("17");
-        400 "invalid_type" "null", good.chat("null");
+        400 "invalid_json" "an array", good.chat("[]");
+        400 "invalid_json" "a string", good.chat("\"model\"");
+        400 "invalid_json" "a number", good.chat("17");
+        400 "invalid_json" "null", good.chat("null");
         400 "too_deep" "65 nested arrays", deep("[", "]", 65);
         400 "too_deep" "65 nested objects", deep("{\"a\":", "}", 65);
         400 "too_deep" "100,000 nested arrays", deep("[", "]", 100_000);
@@ -173,7 +173,7 @@ fn models_and_messages(good: &Good<'_>) -> Vec<BadRequest> {
     let messages = |value: &str| good.chat(format!(r#"{{"model":"m","messages":{value}}}"#));
     let long_name = format!("\"{}\"", "m".repeat(10_000));
     table! {
-        400 "missing_required_parameter" "no model", good.chat(r#"{"messages":[]}"#);
+        400 "missing_required_parameter" "no model", good.chat(format!(r#"{{"messages":[{MESSAGE}]}}"#));
         400 "invalid_type" "a model that is null", model("null");
         400 "invalid_type" "a model that is a number", model("1");
         400 "invalid_type" "a model that is an object", model("{}");
@@ -181,7 +181,7 @@ fn models_and_messages(good: &Good<'_>) -> Vec<BadRequest> {
         400 "invalid_value" "a model without a name", model("\"\"");
         400 "invalid_value" "a model with a very long name", model(&long_name);
         404 "model_not_found" "a model nobody has", model("\"nobody\"");
-        404 "model_not_found" "a model with a line break", model(r#""m\nx""#);
+        400 "invalid_value" "a model with a line break", model(r#""m\nx""#);
         404 "model_not_found" "a model that is a path", model("\"../../m\"");
         400 "missing_required_parameter" "no messages", good.chat(r#"{"model":"m"}"#);
         400 "invalid_type" "messages that are null", messages("null");
