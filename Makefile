@@ -19,12 +19,13 @@ run: ## Build, fetch the small model once, start on 127.0.0.1:8080
 	@scripts/tools python
 	@[ -x $(TARGET_DIR)/release/tollgate ] || echo "Building: about 10 minutes on two cores this first time, seconds afterwards."
 	cargo build --release --locked --package tollgate
-	@python3 scripts/fetch-model
+	@python3 scripts/fetch-model >/dev/null
 	@exec $(TARGET_DIR)/release/tollgate quickstart $(ARGS)
 
 test: ## Run every test; installs PostgreSQL and Node.js where they are missing
 	@scripts/packages build test
 	@scripts/tools nextest node
+	@python3 scripts/fetch-model >/dev/null
 	cargo nextest run --workspace --locked
 	cargo test --doc --workspace --locked --quiet
 
