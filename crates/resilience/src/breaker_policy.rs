@@ -12,8 +12,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// When a [`crate::Breaker`] opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BreakerConfig {
-    /// So many failures in a row open it. Half of the calls below which the ratio says nothing.
+    /// So many failures in a row open it.
     pub failures_min: u32,
+    /// Calls within the window below which the ratio says nothing.
+    pub calls_min: u32,
     /// This share of failures among the calls of the window opens it, 0 to 1.
     pub failure_ratio: f64,
     /// How far back the ratio looks, 10 ms to a day.
@@ -28,6 +30,7 @@ impl Default for BreakerConfig {
     fn default() -> Self {
         Self {
             failures_min: 5,
+            calls_min: 20,
             failure_ratio: 0.5,
             window: Duration::from_secs(30),
             open_for: Duration::from_secs(5),
@@ -74,13 +77,12 @@ impl Policy {
     }
 
     fn has_failed(&mut self) -> bool {
-        let failures_min = self.config.failures_min.max(1);
-        if self.failures_in_a_row >= failures_min {
+        if self.failures_in_a_row >= self.config.failures_min {
             return true;
         }
         let calls = u32::try_from(self.calls.sum()).unwrap_or(u32::MAX);
         let failures = u32::try_from(self.failures.sum()).unwrap_or(u32::MAX);
-        calls >= failures_min.saturating_mul(2)
+        calls >= self.config.calls_min
             && f64::from(failures) >= self.config.failure_ratio * f64::from(calls)
     }
 

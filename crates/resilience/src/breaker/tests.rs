@@ -56,14 +56,29 @@ fn check_ratio(calls: &str, expected: BreakerState) {
 
 #[test]
 fn a_share_of_failures_in_the_window_opens_it() {
-    check_ratio("sffsffsff", BreakerState::Open);
-    check_ratio("sfsfsfsfs", BreakerState::Open);
-    check_ratio("sfsfsfsss", BreakerState::Closed);
-    check_ratio("sffsffsf", BreakerState::Closed);
-    check_ratio(
-        "ffffsssssssssssssssssssssssssssssssssss",
-        BreakerState::Closed,
-    );
+    let half = "sf".repeat(9);
+    check_ratio(&format!("{half}s"), BreakerState::Open);
+    check_ratio(&half, BreakerState::Closed);
+    check_ratio(&format!("{half}sss"), BreakerState::Closed);
+}
+
+#[test]
+fn failures_that_have_left_the_window_do_not_count() {
+    with_breaker(|breaker, clock| {
+        let calls = |calls: &str| {
+            calls
+                .chars()
+                .for_each(|outcome| call(breaker, outcome == 's'))
+        };
+        calls(&"sff".repeat(4));
+        clock.advance(33 * S);
+        calls(&"ssfsf".repeat(4));
+        assert_eq!(
+            breaker.state(),
+            BreakerState::Closed,
+            "8 of 20, or else 16 of 32"
+        );
+    });
 }
 
 #[test]
@@ -107,7 +122,7 @@ fn each_failed_probe_doubles_the_wait_up_to_its_bound() {
 #[test]
 fn a_breaker_that_the_ratio_opened_doubles_too() {
     with_breaker(|breaker, clock| {
-        (0..9).for_each(|at| call(breaker, at % 2 == 0));
+        (0..19).for_each(|at| call(breaker, at % 2 == 0));
         call(breaker, false);
         clock.advance(wait(breaker));
         call(breaker, false);
@@ -181,6 +196,7 @@ fn a_wish_that_did_not_open_it_is_forgotten() {
 fn any_configuration_works() {
     let zero = BreakerConfig {
         failures_min: 0,
+        calls_min: 0,
         failure_ratio: f64::NAN,
         window: Duration::ZERO,
         open_for: Duration::ZERO,
@@ -188,6 +204,7 @@ fn any_configuration_works() {
     };
     let longest = BreakerConfig {
         failures_min: u32::MAX,
+        calls_min: 1,
         failure_ratio: 0.0,
         window: Duration::from_secs(u64::MAX),
         open_for: Duration::MAX,
