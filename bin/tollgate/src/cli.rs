@@ -70,6 +70,9 @@ pub(crate) struct Quickstart {
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(crate) listen: std::net::SocketAddr,
+    /// The address of the metrics
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    pub(crate) metrics_listen: std::net::SocketAddr,
 }
 
 /// Which server to ask, and as whom.

@@ -21,7 +21,7 @@ pub(crate) fn prepare(
     quick: &Quickstart,
     environment: impl Iterator<Item = (String, String)>,
 ) -> anyhow::Result<(Settings, Options)> {
-    if !quick.listen.ip().is_loopback() {
+    if !quick.listen.ip().is_loopback() || !quick.metrics_listen.ip().is_loopback() {
         anyhow::bail!("quickstart listens on loopback only; write a tollgate.toml and use `serve`");
     }
     let environment: HashMap<_, _> = environment.collect();
@@ -57,7 +57,7 @@ fn settings(quick: &Quickstart, with_openai: bool) -> Value {
         }
     }
     json!({
-        "server": {"listen": quick.listen, "metrics_listen": "127.0.0.1:9464", "drain_timeout_s": 30},
+        "server": {"listen": quick.listen, "metrics_listen": quick.metrics_listen, "drain_timeout_s": 30},
         "database": {"url": format!("sqlite://{}", data("tollgate.db").display())},
         "ledger": {"journal_dir": data("journal")},
         "secrets": {"master_key_file": data("master.key")},

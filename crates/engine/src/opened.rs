@@ -10,7 +10,7 @@ use tollgate_domain::{ErrorKind, Provenance, TerminalState, Usage};
 use tollgate_ledger::{Outcome, Reservation};
 use tollgate_providers::{AnswerBody, ByteStream, Phase, UpstreamAnswer, UpstreamError};
 use tollgate_resilience::{BreakerPass, ParallelPermit};
-use tollgate_wire::{ErrorBody, StreamDecoder, error_body, read_answer, read_error};
+use tollgate_wire::{ErrorBody, StreamDecoder, StreamEnd, error_body, read_answer, read_error};
 
 use crate::admission::Admission;
 use crate::catalog::{Model, Target};
@@ -274,6 +274,10 @@ fn open_refusal(
     }
 }
 
+/// How long events without content, such as the one that names the role, are held back: another
+/// target can still take over, but a client must not wait long for the head of its answer.
+const HELD_BACK_MAX: Duration = Duration::from_secs(2);
+
 /// Reads a stream until there is something for the client. Until then another target can take over.
 async fn open_stream(
     mut upstream: ByteStream,
@@ -288,10 +292,34 @@ async fn open_stream(
     };
     let mut held = BytesMut::new();
     loop {
-        let next = tokio::time::timeout_at(deadline.into(), upstream.next()).await;
+        let patience = if held.is_empty() {
+            deadline
+        } else {
+            Instant::now() + HELD_BACK_MAX
+        };
+        let next = tokio::time::timeout_at(patience.min(deadline).into(), upstream.next()).await;
         let chunk = match next {
+            Err(_) if Instant::now() < deadline => {
+                let ready = held.freeze();
+                return Ok(OpenedBody::Stream {
+                    upstream,
+                    decoder,
+                    ready,
+                    deadline,
+                });
+            }
             Err(_) => return Err(Failure::from_error(&UpstreamError::Timeout(Phase::Total))),
             Ok(Some(Err(error))) => return Err(Failure::from_error(&error)),
+            Ok(None) if decoder.end() == StreamEnd::Complete => {
+                let upstream = Box::pin(futures_util::stream::empty());
+                let ready = held.freeze();
+                return Ok(OpenedBody::Stream {
+                    upstream,
+                    decoder,
+                    ready,
+                    deadline,
+                });
+            }
             Ok(None) => {
                 return Err(bad(
                     "provider_stream_cut",
