@@ -49,19 +49,20 @@ pub(crate) enum Woken {
     Closed,
 }
 
-/// The jobs that wait, and whether one is under way.
+/// The jobs that wait, and how many more there is room for.
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
-    waiting_max: usize,
+    tickets_max: usize,
 }
 
 #[derive(Debug)]
 struct State {
     waiting: VecDeque<Job>,
+    /// Of the jobs that wait, of the one under way, and of answers that are not read to their end.
+    tickets: usize,
     next_id: u64,
-    is_busy: bool,
     is_closed: bool,
     /// How long a job takes: an average that forgets.
     job_duration: Duration,
@@ -77,6 +78,7 @@ pub(crate) struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.queue.state.lock();
+        state.tickets -= 1;
         let left = state.waiting.iter().position(|job| job.id == self.id);
         if let Some(index) = left {
             state.waiting.remove(index);
@@ -85,17 +87,18 @@ impl Drop for Ticket {
 }
 
 impl Queue {
+    /// Returns a queue for one job under way and this many that wait.
     pub(crate) fn new(waiting_max: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
+                tickets: 0,
                 next_id: 0,
-                is_busy: false,
                 is_closed: false,
                 job_duration: Duration::from_secs(3),
             }),
             changed: Condvar::new(),
-            waiting_max,
+            tickets_max: waiting_max.saturating_add(1),
         }
     }
 
@@ -106,14 +109,14 @@ impl Queue {
         events: mpsc::Sender<Event>,
     ) -> Result<Ticket, Duration> {
         let mut state = self.state.lock();
-        let room = self.waiting_max + usize::from(!state.is_busy);
-        if state.waiting.len() >= room {
+        if state.tickets >= self.tickets_max {
             let ahead = u32::try_from(state.waiting.len()).unwrap_or(u32::MAX);
-            let wait = state.job_duration.saturating_mul(ahead.max(1));
+            let wait = state.job_duration.saturating_mul(ahead.saturating_add(1));
             return Err(wait.clamp(Duration::from_secs(1), Duration::from_secs(60)));
         }
         let id = state.next_id;
         state.next_id += 1;
+        state.tickets += 1;
         state.waiting.push_back(Job { id, chat, events });
         self.changed.notify_one();
         drop(state);
@@ -144,18 +147,14 @@ impl Queue {
         }
     }
 
-    /// Takes the first job; the queue is busy until [`Queue::job_done`].
+    /// Takes the first job.
     pub(crate) fn pop(&self) -> Option<Job> {
-        let mut state = self.state.lock();
-        let job = state.waiting.pop_front();
-        state.is_busy = job.is_some();
-        job
+        self.state.lock().waiting.pop_front()
     }
 
-    /// Says that the job last taken is over, and how long it took.
-    pub(crate) fn job_done(&self, duration: Duration) {
+    /// Says how long a job took, for those that are told when to come back.
+    pub(crate) fn took(&self, duration: Duration) {
         let mut state = self.state.lock();
-        state.is_busy = false;
         state.job_duration = (state.job_duration * 3 + duration) / 4;
     }
 
@@ -216,16 +215,14 @@ mod tests {
     #[test]
     fn one_more_than_may_wait_is_told_when_to_come_back() {
         let queue = queue(0);
-        let _running = push(&queue, "a").unwrap();
-        assert!(push(&queue, "b").is_err());
+        let running = push(&queue, "a").unwrap();
         assert!(queue.pop().is_some());
         let retry_after = push(&queue, "b").unwrap_err();
         assert!((1..=60).contains(&retry_after.as_secs()), "{retry_after:?}");
+        drop(running);
+        let _running = push(&queue, "b").unwrap();
         for _ in 0..50 {
-            queue.pop();
-            queue.job_done(Duration::from_secs(40));
-            let _running = push(&queue, "b").unwrap();
-            queue.pop();
+            queue.took(Duration::from_secs(40));
         }
         let later = push(&queue, "c").unwrap_err();
         assert!((30..=60).contains(&later.as_secs()), "{later:?}");

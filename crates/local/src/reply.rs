@@ -132,8 +132,8 @@ pub(crate) struct EventStream {
     events: mpsc::Receiver<Event>,
     has_usage_chunk: bool,
     is_begun: bool,
-    is_over: bool,
-    _ticket: Ticket,
+    /// Given back with the last event.
+    ticket: Option<Ticket>,
 }
 
 impl EventStream {
@@ -148,8 +148,7 @@ impl EventStream {
             events,
             has_usage_chunk,
             is_begun: false,
-            is_over: false,
-            _ticket: ticket,
+            ticket: Some(ticket),
         }
     }
 
@@ -187,7 +186,7 @@ impl Stream for EventStream {
     type Item = Result<Bytes, UpstreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.is_over {
+        if self.ticket.is_none() {
             return Poll::Ready(None);
         }
         let mut out = Vec::new();
@@ -209,11 +208,11 @@ impl Stream for EventStream {
                 self.push_delta(&mut out, delta, None);
             }
             Some(Event::Finished(finish)) => {
-                self.is_over = true;
+                self.ticket = None;
                 out = self.end(finish);
             }
             _ => {
-                self.is_over = true;
+                self.ticket = None;
                 return Poll::Ready(Some(Err(broken())));
             }
         }

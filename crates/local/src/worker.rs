@@ -106,7 +106,7 @@ fn serve(queue: &Queue, model: &Loaded) {
         let Some(job) = queue.pop() else { continue };
         let started = Instant::now();
         guarded(|| model.answer(&job.chat, &job.events));
-        queue.job_done(started.elapsed());
+        queue.took(started.elapsed());
     }
 }
 
@@ -121,7 +121,8 @@ fn is_changed(shared: &Shared, known: Stamp, advice: &str) -> bool {
         if stamp(&shared.config.path) != known {
             return true;
         }
-        while let Some(job) = shared.queue.pop() {
+        // One at a time: the next may come when the file is another one already.
+        if let Some(job) = shared.queue.pop() {
             let advice = advice.to_owned();
             // Who left in the meantime needs no advice.
             job.events.try_send(Event::NotReady { advice }).ok();
