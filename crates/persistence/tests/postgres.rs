@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails its test")]
 
 use std::ops::Deref;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -247,16 +248,19 @@ fn migrations_go_down_and_up_again() {
 #[test]
 fn processes_that_start_at_once_agree_on_the_schema() {
     let database = TestPostgres::database();
+    let together = Barrier::new(8);
     std::thread::scope(|scope| {
-        for n in 0..4 {
+        for n in 0..8 {
             let url = &database.url;
+            let together = &together;
             scope.spawn(move || {
+                together.wait();
                 let store = PostgresStore::open(url, &options()).unwrap();
                 store.add_organization(&organization(n)).unwrap();
             });
         }
     });
-    assert_eq!(database.execute("SELECT epoch FROM auth_epoch"), "4");
+    assert_eq!(database.execute("SELECT epoch FROM auth_epoch"), "8");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -261,17 +261,20 @@ fn migrations_go_down_and_up_again() {
 fn processes_that_start_at_once_agree_on_the_schema() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("test.db");
+    let together = Barrier::new(8);
     std::thread::scope(|scope| {
-        for n in 0..4 {
+        for n in 0..8 {
             let path = &path;
+            let together = &together;
             scope.spawn(move || {
+                together.wait();
                 let store = SqliteStore::open(path, &options()).unwrap();
                 store.add_organization(&organization(n)).unwrap();
             });
         }
     });
     let store = SqliteStore::open(&path, &options()).unwrap();
-    assert!((0..4).all(|n| store.find_organization(org_id(n)).unwrap().is_some()));
+    assert!((0..8).all(|n| store.find_organization(org_id(n)).unwrap().is_some()));
 }
 
 #[test]

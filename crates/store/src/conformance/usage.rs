@@ -1,5 +1,7 @@
 //! Rules for booking usage events.
 
+use std::sync::Barrier;
+
 use tollgate_domain::{
     BudgetScope, Charge, Money, Provenance, Surface, TerminalState, Timestamp, Usage, UsageEvent,
 };
@@ -40,28 +42,32 @@ pub fn only_what_is_new_of_a_batch_is_booked(store: &dyn Store) {
 
 /// However many book at once, in whatever order: each event once, and nobody gives up.
 pub fn threads_that_book_the_same_events_book_them_once(store: &dyn Store) {
+    const THREADS: usize = 4;
+    let together = Barrier::new(THREADS);
+    let book = |is_reversed: bool| -> usize {
+        let mut booked = 0;
+        for batch in 0..6 {
+            let numbers = batch * 100 + 1..=(batch + 1) * 100;
+            let mut events: Vec<_> = numbers.map(|n| charged(event(n), NOW, NOW)).collect();
+            if is_reversed {
+                events.reverse();
+            }
+            together.wait();
+            booked += store.record_usage(&events).unwrap();
+        }
+        booked
+    };
     let booked: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|thread| {
-                scope.spawn(move || {
-                    let mut events: Vec<_> =
-                        (1..=120).map(|n| charged(event(n), NOW, NOW)).collect();
-                    if thread % 2 == 1 {
-                        events.reverse();
-                    }
-                    let batches = events.chunks(30);
-                    batches
-                        .map(|batch| store.record_usage(batch).unwrap())
-                        .sum::<usize>()
-                })
-            })
-            .collect();
+        let threads: [_; THREADS] = std::array::from_fn(|thread| {
+            let book = &book;
+            scope.spawn(move || book(thread % 2 == 1))
+        });
         threads.into_iter().map(|t| t.join().unwrap()).sum()
     });
-    assert_eq!(booked, 120);
-    assert_eq!(totals(store, UsageGroup::Model), [row("m", 120)]);
-    assert_eq!(spent(store, BudgetScope::Org(org_id(1)), NOW), 12_000);
-    balanced(store, 120);
+    assert_eq!(booked, 600);
+    assert_eq!(totals(store, UsageGroup::Model), [row("m", 600)]);
+    assert_eq!(spent(store, BudgetScope::Org(org_id(1)), NOW), 60_000);
+    balanced(store, 600);
 }
 
 /// No figure is lost or put into another's place.
