@@ -56,5 +56,9 @@ mod text;
 mod vocabulary;
 mod worker;
 
+#[cfg(test)]
+#[path = "../tests/fetched/mod.rs"]
+mod fetched;
+
 pub use self::config::LocalConfig;
 pub use self::model::LocalModel;

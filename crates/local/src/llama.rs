@@ -365,3 +365,63 @@ fn length(length: usize) -> f32 {
 fn narrow(number: f64) -> f32 {
     number as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetched::model_path;
+
+    fn model(threads: Threads) -> Llama {
+        let mut file = ModelFile::open(&model_path()).unwrap();
+        Llama::load(&mut file, 49_152, threads).unwrap()
+    }
+
+    /// `What is the capital of France?`, as `SmolLM2` is asked it.
+    const PROMPT: [u32; 37] = [
+        1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28, 7018, 411,
+        407, 19712, 8182, 2, 198, 1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1,
+        520, 9531, 198,
+    ];
+
+    fn logits(model: &Llama, step: usize) -> Vec<f32> {
+        let mut memory = model.memory(PROMPT.len());
+        let mut state = Vec::new();
+        for tokens in PROMPT.chunks(step) {
+            state = model.read(tokens, &mut memory);
+        }
+        model.logits(&state)
+    }
+
+    #[test]
+    fn what_comes_next_is_what_an_independent_computation_says() {
+        // From the same file, in Python with 64-bit numbers, written from the paper.
+        let expected = [
+            (504, 25.325),
+            (60, 25.243),
+            (15_319, 24.942),
+            (2_219, 24.402),
+            (7_026, 24.315),
+            (14_925, 24.134),
+        ];
+        let model = model(Threads::One);
+        for step in [PROMPT.len(), 7, 1] {
+            let logits = logits(&model, step);
+            for (token, expected) in expected {
+                let logit = logits[token];
+                // 8 bits per weight are worth about 0.3; a mistake, several.
+                assert!(
+                    (logit - expected).abs() < 0.5,
+                    "{token} in steps of {step}: {logit}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn more_threads_say_the_same() {
+        assert_eq!(
+            logits(&model(Threads::One), 16),
+            logits(&model(Threads::Pool), 16)
+        );
+    }
+}

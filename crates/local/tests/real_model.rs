@@ -7,8 +7,8 @@
     reason = "what cannot be set up fails its test"
 )]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod fetched;
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -20,18 +20,7 @@ use tollgate_providers::{
     UpstreamRequest,
 };
 
-fn model_path() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = root.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
-    if !path.is_file() {
-        let status = Command::new(root.join("scripts/fetch-model")).status();
-        assert!(
-            status.expect("scripts/fetch-model runs").success(),
-            "the model cannot be fetched"
-        );
-    }
-    path
-}
+use self::fetched::model_path;
 
 /// One model for all tests of this process: loading takes longer than most answers.
 fn model() -> &'static LocalModel {
