@@ -13,11 +13,9 @@ use tollgate_wire::{
     read_answer, read_error,
 };
 
-fn read(path: &str) -> Bytes {
-    let whole = format!("{}/tests/golden/{path}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&whole)
-        .unwrap_or_else(|error| panic!("{whole}: {error}"))
-        .into()
+fn read(path: &str) -> std::io::Result<Bytes> {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    std::fs::read(format!("{golden}/{path}")).map(Bytes::from)
 }
 
 fn snapshot(name: &str, told: impl Debug) {
@@ -28,7 +26,7 @@ fn snapshot(name: &str, told: impl Debug) {
 #[test]
 fn requests() {
     for name in ["tools", "images", "structured", "audio"] {
-        let body = read(&format!("requests/{name}.json"));
+        let body = read(&format!("requests/{name}.json")).unwrap();
         let chat = ChatEnvelope::parse(&body, &JsonLimits::default()).unwrap();
         let edits = ChatEdits {
             model: "upstream-model",
@@ -86,7 +84,7 @@ fn answers() {
         "llama_cpp",
         "gemini_thinking",
     ] {
-        let body = read(&format!("answers/{name}.json"));
+        let body = read(&format!("answers/{name}.json")).unwrap();
         let facts = read_answer(&body).unwrap();
         let typed: CreateChatCompletionResponse = serde_json::from_slice(&body).unwrap();
         let usage = typed.usage.unwrap();
@@ -99,7 +97,7 @@ fn answers() {
         assert_eq!(told.total_tokens(), u64::from(usage.total_tokens), "{name}");
         snapshot(&format!("answer_{name}"), facts);
     }
-    let body = read("answers/embeddings.json");
+    let body = read("answers/embeddings.json").unwrap();
     let typed: CreateEmbeddingResponse = serde_json::from_slice(&body).unwrap();
     let usage = read_answer(&body).unwrap().usage.unwrap();
     assert_eq!(usage.total_tokens(), u64::from(typed.usage.total_tokens));
@@ -120,7 +118,7 @@ fn streams() {
         "gemini",
         "deepseek_cut",
     ] {
-        let stream = read(&format!("streams/{name}.sse"));
+        let stream = read(&format!("streams/{name}.sse")).unwrap();
         let mut decoder = StreamDecoder::new(true);
         let mut forwarded = Vec::new();
         for chunk in stream.chunks(100) {
@@ -165,7 +163,7 @@ fn errors() {
         "fastapi.json",
         "nginx.html",
     ] {
-        let facts = read_error(&read(&format!("errors/{name}")));
+        let facts = read_error(&read(&format!("errors/{name}")).unwrap());
         let is_overflow = facts.as_ref().is_some_and(is_context_overflow);
         snapshot(&format!("error_{name}"), (facts, is_overflow));
     }
