@@ -147,3 +147,142 @@ fn is_plain(text: &[u8], more: &[u8]) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_an_optional_port() {
+        for good in [
+            "localhost",
+            "a",
+            "gateway.example",
+            "gateway.example.",
+            "GATEWAY.example:8080",
+            "a_b-c~d",
+            "xn--bcher-kva.example",
+            "a%20b",
+            "10.0.0.1",
+            "10.0.0.1:80",
+            "[::1]",
+            "[2001:db8::1]:65535",
+            "[::ffff:10.0.0.1]",
+            "a:",
+            &"a".repeat(255),
+        ] {
+            assert_eq!(host_header(good.as_bytes()), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "a?x",
+            "a/",
+            "a#",
+            "a\\b",
+            "user@a",
+            "user:pass@a",
+            "a b",
+            " a",
+            "a\t",
+            "a\r\nx",
+            "a\0",
+            "é",
+            "a%2",
+            "a%zz",
+            "a:b",
+            "a:80:80",
+            "a:65536",
+            "a:99999999999",
+            "a:-1",
+            "a:+1",
+            "::1",
+            "[::1",
+            "[]",
+            "[::1]x",
+            "[::1]:x",
+            "[::g]",
+            "[fe80::1%25eth0]",
+            "[v1.a]",
+            "[10.0.0.1]",
+            "a,b,\"",
+            "<a>",
+            &"a".repeat(256),
+        ] {
+            assert_eq!(host_header(bad.as_bytes()), Err(HostError), "{bad:?}");
+        }
+        assert_eq!(host_header(b"a\xff"), Err(HostError));
+    }
+
+    #[test]
+    fn base_urls_are_encrypted_or_stay_on_this_machine() {
+        for (url, shown) in [
+            ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+            ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
+            ("HTTPS://a:8443", "HTTPS://a:8443"),
+            ("http://localhost:11434/v1", "http://localhost:11434/v1"),
+            ("http://127.0.0.1/", "http://127.0.0.1"),
+            ("http://127.9.9.9:1", "http://127.9.9.9:1"),
+            ("http://[::1]:80/a%20b/c:d@e", "http://[::1]:80/a%20b/c:d@e"),
+        ] {
+            assert_eq!(base_url(url, false), Ok(shown), "{url}");
+        }
+        for url in [
+            "http://a/v1",
+            "http://10.0.0.1",
+            "http://localhost.evil",
+            "http://[::2]",
+        ] {
+            assert_eq!(base_url(url, false), Err(UrlError::Unencrypted), "{url}");
+            assert_eq!(base_url(url, true), Ok(url));
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused_for_its_reason() {
+        use UrlError::{Host, Path, Scheme, TooLong};
+        for (url, expected) in [
+            ("", Scheme),
+            ("api.openai.com", Scheme),
+            ("ftp://a", Scheme),
+            ("file:///etc/passwd", Scheme),
+            (" https://a", Scheme),
+            ("https://", Host),
+            ("https:///v1", Host),
+            ("https://user:pass@a/v1", Host),
+            ("https://user@a", Host),
+            ("https://a:0", Host),
+            ("https://a:", Host),
+            ("https://a:99999", Host),
+            ("https://a b", Host),
+            ("https://a\\@b", Host),
+            ("https://a/v1?key=1", Path),
+            ("https://a/v1#x", Path),
+            ("https://a?x", Path),
+            ("https://a/../b", Path),
+            ("https://a/./b", Path),
+            ("https://a//b", Path),
+            ("https://a/b c", Path),
+            ("https://a/%zz", Path),
+            ("https://a/é", Path),
+            (&format!("https://a/{}", "x".repeat(2_048)), TooLong),
+        ] {
+            assert_eq!(base_url(url, true), Err(expected), "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            if host_header(&bytes).is_ok() {
+                let harmful = b"/?#@\\ \t\r\n<>\"";
+                prop_assert!(!bytes.iter().any(|byte| harmful.contains(byte)));
+            }
+            let url = format!("https://{}", String::from_utf8_lossy(&bytes));
+            if let Ok(accepted) = base_url(&url, true) {
+                prop_assert!(url.starts_with(accepted) && !accepted.ends_with('/'));
+            }
+        }
+    }
+}

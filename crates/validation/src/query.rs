@@ -177,3 +177,94 @@ impl<'a> Pairs<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_defaults_and_bounds() {
+        let read = |query: &str| {
+            let page = PageQuery::from_query(query).unwrap();
+            (page.limit, page.cursor)
+        };
+        assert_eq!(read(""), (50, None));
+        assert_eq!(read("limit=1"), (1, None));
+        assert_eq!(
+            read("cursor=a%2Fb+c&limit=200"),
+            (200, Some("a/b c".to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_a_page_does_not_know_is_named() {
+        let check = |query: &str, field: &str, code: &str| {
+            let error = PageQuery::from_query(query).unwrap_err();
+            assert_eq!(error.problems.len(), 1, "{error}");
+            let found = error.problems.first().map(|p| (p.field.as_str(), p.code));
+            assert_eq!(found, Some((field, code)), "{query}");
+        };
+        for query in [
+            "limit=0",
+            "limit=201",
+            "limit=-1",
+            "limit=",
+            "limit=1.5",
+            "limit=99999",
+        ] {
+            check(query, "limit", "invalid_value");
+        }
+        check("limit=1&limit=2", "limit", "duplicate_field");
+        check("cursor=", "cursor", "invalid_value");
+        check(
+            &format!("cursor={}", "x".repeat(513)),
+            "cursor",
+            "invalid_value",
+        );
+        check("offset=5", "offset", "unknown_field");
+        assert!(
+            PageQuery::from_query(&"x=1&".repeat(100_000))
+                .unwrap_err()
+                .problems
+                .len()
+                <= 3
+        );
+    }
+
+    #[test]
+    fn usage_is_asked_for_by_group_and_time() {
+        let query =
+            "group_by=day&from=2026-11-01&until=2026-11-23T08%3A00%3A00Z&limit=7&cursor=2026";
+        let usage = UsageRequest::from_query(query).unwrap();
+        assert_eq!(usage.group_by, UsageGroup::Day);
+        assert_eq!(usage.from.unwrap().to_string(), "2026-11-01T00:00:00Z");
+        assert_eq!(usage.until.unwrap().to_string(), "2026-11-23T08:00:00Z");
+        assert_eq!((usage.limit, usage.cursor.as_deref()), (7, Some("2026")));
+        let least = UsageRequest::from_query("group_by=key").unwrap();
+        assert_eq!(
+            (least.group_by, least.from, least.limit),
+            (UsageGroup::Key, None, 50)
+        );
+    }
+
+    #[test]
+    fn every_problem_of_a_usage_query_is_named() {
+        let error =
+            UsageRequest::from_query("from=yesterday&until=2026-13-01&limit=x").unwrap_err();
+        let fields: Vec<_> = error.problems.iter().map(|p| p.field.as_str()).collect();
+        assert_eq!(fields, ["group_by", "from", "until", "limit"]);
+        for query in [
+            "group_by=",
+            "group_by=user",
+            "group_by=key&from=2026-11-02&until=2026-11-02",
+            "group_by=key&from=2026-11-02&until=2026-11-01",
+            "group_by=key&x=1",
+        ] {
+            assert_eq!(
+                UsageRequest::from_query(query).unwrap_err().problems.len(),
+                1,
+                "{query}"
+            );
+        }
+    }
+}

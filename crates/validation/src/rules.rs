@@ -86,3 +86,100 @@ fn is_unseen(character: char) -> bool {
                 | '\u{E0000}'..='\u{E0FFF}'
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_what_people_can_see_and_type() {
+        for good in [
+            "a",
+            "CI",
+            "prod-eu 1",
+            "Zürich",
+            "東京",
+            "a/b (c)",
+            "🚀",
+            &"x".repeat(64),
+        ] {
+            assert!(name(good, &()).is_ok(), "{good:?}");
+        }
+        for bad in [
+            "",
+            " ",
+            " a",
+            "a ",
+            "a\u{a0}",
+            "a\nb",
+            "a\0",
+            "\u{1b}[31m",
+            "a\u{200b}b",
+            "a\u{200d}b",
+            "\u{202e}cba",
+            "\u{2066}a\u{2069}",
+            "a\u{feff}",
+            "a\u{ad}b",
+            "a\u{2028}b",
+            "\u{3164}",
+            "\u{e0041}",
+            "\u{7f}",
+            "\u{85}",
+            &"x".repeat(65),
+        ] {
+            assert!(name(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn models_are_named_in_plain_characters_and_lists_may_end_in_a_star() {
+        for good in [
+            "gpt-4o",
+            "meta-llama/Llama-3.1:free",
+            "@cf/a_b",
+            "a+b",
+            &"m".repeat(128),
+        ] {
+            assert!(model_name(good, &()).is_ok(), "{good}");
+            assert!(model_pattern(good, &()).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a*",
+            "é",
+            "a\n",
+            "a?b",
+            "a#",
+            "a%20",
+            "a\\b",
+            &"m".repeat(129),
+        ] {
+            assert!(model_name(bad, &()).is_err(), "{bad}");
+        }
+        for good in ["*", "gpt-*", "a/*"] {
+            assert!(model_pattern(good, &()).is_ok(), "{good}");
+        }
+        for bad in ["", "**", "*a", "a*b", "a**", "a *"] {
+            assert!(model_pattern(bad, &()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_budget_may_be_nothing_but_not_less() {
+        assert!(budget(&Money::ZERO, &()).is_ok());
+        assert!(budget(&Money::from_nano(-1), &()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_is_accepted_shows_every_character(text in "\\PC{0,70}|.{0,70}") {
+            if name(&text, &()).is_ok() {
+                prop_assert!((1..=64).contains(&text.chars().count()));
+                prop_assert!(text.chars().all(|c| !c.is_control() && !is_unseen(c)));
+                prop_assert_eq!(text.trim(), &text);
+            }
+        }
+    }
+}
