@@ -4,17 +4,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::config::LocalConfig;
+use crate::fields::{is_void, read, whole, within};
+use crate::message::{Message, messages};
 use crate::refusal::Refusal;
 
 const STOPS_MAX: usize = 4;
 const STOP_BYTES_MAX: usize = 256;
-
-/// One message, with the roles that a chat template knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
-    pub(crate) role: &'static str,
-    pub(crate) content: String,
-}
 
 /// How the next token is picked.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,21 +75,6 @@ struct Typed {
     r#type: String,
 }
 
-#[derive(Deserialize)]
-struct RawMessage<'a> {
-    role: Option<String>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    tool_calls: Option<&'a RawValue>,
-    function_call: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct RawPart {
-    r#type: String,
-    text: Option<String>,
-}
-
 impl Chat {
     /// Reads and validates a request body.
     pub(crate) fn parse(
@@ -131,50 +111,6 @@ impl Chat {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(
-    raw: Option<&'a RawValue>,
-    param: &str,
-    expected: &str,
-) -> Result<Option<T>, Refusal> {
-    raw.map(|raw| {
-        serde_json::from_str(raw.get()).map_err(|_| {
-            Refusal::invalid(
-                param,
-                format!("Invalid value for '{param}': expected {expected}."),
-            )
-        })
-    })
-    .transpose()
-}
-
-fn within(
-    raw: Option<&RawValue>,
-    param: &str,
-    least: f32,
-    most: f32,
-) -> Result<Option<f32>, Refusal> {
-    let expected = format!("a number from {least} to {most}");
-    match read::<f32>(raw, param, &expected)? {
-        Some(value) if !(least..=most).contains(&value) => Err(Refusal::invalid(
-            param,
-            format!("Invalid value for '{param}': expected {expected}, but got {value}."),
-        )),
-        value => Ok(value),
-    }
-}
-
-/// Reads a whole number of at least 1.
-fn whole(raw: Option<&RawValue>, param: &str) -> Result<Option<usize>, Refusal> {
-    let expected = "a whole number of at least 1";
-    match read::<usize>(raw, param, expected)? {
-        Some(0) => Err(Refusal::invalid(
-            param,
-            format!("Invalid value for '{param}': expected {expected}, but got 0."),
-        )),
-        value => Ok(value),
-    }
-}
-
 fn refuse_what_is_not_offered(body: &Body<'_>) -> Result<(), Refusal> {
     match whole(body.n, "n")? {
         None | Some(1) => {}
@@ -199,7 +135,6 @@ fn refuse_what_is_not_offered(body: &Body<'_>) -> Result<(), Refusal> {
     {
         return Err(Refusal::unsupported("modalities"));
     }
-    let says_nothing = ["[]", "{}", "false", "0"];
     for (param, raw) in [
         ("tools", body.tools),
         ("functions", body.functions),
@@ -208,20 +143,11 @@ fn refuse_what_is_not_offered(body: &Body<'_>) -> Result<(), Refusal> {
         ("top_logprobs", body.top_logprobs),
         ("audio", body.audio),
     ] {
-        if raw.is_some_and(|raw| !says_nothing.contains(&squeezed(raw).as_str())) {
+        if raw.is_some_and(|raw| !is_void(raw)) {
             return Err(Refusal::unsupported(param));
         }
     }
     Ok(())
-}
-
-fn squeezed(raw: &RawValue) -> String {
-    // Longer values are not one of the few that are looked for.
-    raw.get()
-        .chars()
-        .filter(|c| !c.is_ascii_whitespace())
-        .take(8)
-        .collect()
 }
 
 fn stops(raw: Option<&RawValue>) -> Result<Vec<String>, Refusal> {
@@ -255,95 +181,12 @@ fn has_usage_chunk(raw: Option<&RawValue>, is_stream: bool) -> Result<bool, Refu
     }
 }
 
-fn messages(raw: Option<&RawValue>) -> Result<Vec<Message>, Refusal> {
-    let list: Vec<&RawValue> =
-        read(raw, "messages", "a list of messages")?.ok_or_else(|| Refusal::missing("messages"))?;
-    if list.is_empty() {
-        return Err(Refusal::invalid(
-            "messages",
-            "Invalid value for 'messages': there must be at least one message.".to_owned(),
-        ));
-    }
-    list.into_iter()
-        .enumerate()
-        .map(|(index, raw)| message(raw, &format!("messages[{index}]")))
-        .collect()
-}
-
-fn message(raw: &RawValue, param: &str) -> Result<Message, Refusal> {
-    let message: RawMessage<'_> =
-        read(Some(raw), param, "a message")?.ok_or_else(|| Refusal::missing(param))?;
-    let role_param = format!("{param}.role");
-    let role = match message.role.as_deref() {
-        None => return Err(Refusal::missing(&role_param)),
-        Some("system" | "developer") => "system",
-        // Chat templates of small models know no tools; what a tool said is said to the model.
-        Some("user" | "tool" | "function") => "user",
-        Some("assistant") => "assistant",
-        Some(_) => {
-            return Err(Refusal::invalid(
-                &role_param,
-                format!(
-                    "Invalid value for '{role_param}': expected one of system, developer, user, \
-                     assistant, tool."
-                ),
-            ));
-        }
-    };
-    for (name, raw) in [
-        ("tool_calls", message.tool_calls),
-        ("function_call", message.function_call),
-    ] {
-        if raw.is_some_and(|raw| squeezed(raw) != "[]") {
-            return Err(Refusal::unsupported(&format!("{param}.{name}")));
-        }
-    }
-    let content_param = format!("{param}.content");
-    let content = match message.content {
-        Some(raw) => content(raw, &content_param)?,
-        None if role == "assistant" => String::new(),
-        None => return Err(Refusal::missing(&content_param)),
-    };
-    Ok(Message { role, content })
-}
-
-/// Reads a string, or the parts of one.
-fn content(raw: &RawValue, param: &str) -> Result<String, Refusal> {
-    let expected = "a string or a list of content parts";
-    if !raw.get().starts_with('[') {
-        return Ok(read(Some(raw), param, expected)?.unwrap_or_default());
-    }
-    let parts: Vec<RawPart> = read(Some(raw), param, expected)?.unwrap_or_default();
-    let mut content = String::new();
-    for (index, part) in parts.into_iter().enumerate() {
-        match part {
-            RawPart {
-                r#type,
-                text: Some(text),
-            } if r#type == "text" => content.push_str(&text),
-            RawPart { r#type, .. } if r#type == "text" => {
-                return Err(Refusal::missing(&format!("{param}[{index}].text")));
-            }
-            RawPart { r#type, .. } => {
-                let param = format!("{param}[{index}].type");
-                return Err(Refusal::invalid(
-                    &param,
-                    format!(
-                        "Invalid value for '{param}': this model takes text only, not '{type}'."
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(content)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use tollgate_providers::AnswerBody;
 
     use super::*;
+    use crate::refusal::tests::error;
 
     fn config() -> LocalConfig {
         LocalConfig::new("model.gguf", "small")
@@ -358,18 +201,6 @@ mod tests {
         let mut body = json!({ "model": "any", "messages": [{ "role": "user", "content": "Hi" }] });
         body[field] = value.clone();
         parse(&body.to_string())
-    }
-
-    fn error(refusal: Refusal) -> Value {
-        let answer = refusal.into_answer();
-        assert_eq!(answer.status, 400);
-        assert_eq!(answer.headers["content-type"], "application/json");
-        let AnswerBody::Whole(body) = answer.body else {
-            panic!("an error is not a stream");
-        };
-        let mut body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(body["error"]["type"], "invalid_request_error");
-        body["error"].take()
     }
 
     #[test]
@@ -479,75 +310,6 @@ mod tests {
             let error = error(with(field, &value).unwrap_err());
             assert_eq!(error["param"], field);
             assert_eq!(error["code"], "unsupported_parameter");
-        }
-    }
-
-    /// Parses a request for this message.
-    fn said(message: &Value) -> Result<Message, Refusal> {
-        with("messages", &json!([message])).map(|mut chat| chat.messages.remove(0))
-    }
-
-    #[test]
-    fn every_role_of_openai_has_one_that_templates_know() {
-        for (role, known) in [
-            ("system", "system"),
-            ("developer", "system"),
-            ("user", "user"),
-            ("assistant", "assistant"),
-            ("tool", "user"),
-        ] {
-            assert_eq!(
-                said(&json!({ "role": role, "content": "Hi" }))
-                    .unwrap()
-                    .role,
-                known
-            );
-        }
-    }
-
-    #[test]
-    fn text_parts_are_put_together() {
-        let parts = json!([{ "type": "text", "text": "a\n" }, { "type": "text", "text": "b" }]);
-        let message = said(&json!({ "role": "user", "content": parts })).unwrap();
-        assert_eq!(message.content, "a\nb");
-        let silent = said(&json!({ "role": "assistant", "content": null })).unwrap();
-        assert_eq!(silent.content, "");
-    }
-
-    #[test]
-    fn a_message_that_cannot_be_said_is_refused_by_its_place() {
-        let image = json!([{ "type": "text", "text": "a" }, { "type": "image_url" }]);
-        let calls = json!([{ "id": "call_1" }]);
-        for (message, param) in [
-            (json!({ "content": "Hi" }), "messages[0].role"),
-            (
-                json!({ "role": "narrator", "content": "Hi" }),
-                "messages[0].role",
-            ),
-            (json!({ "role": "user" }), "messages[0].content"),
-            (
-                json!({ "role": "user", "content": null }),
-                "messages[0].content",
-            ),
-            (
-                json!({ "role": "user", "content": 3 }),
-                "messages[0].content",
-            ),
-            (
-                json!({ "role": "user", "content": image }),
-                "messages[0].content[1].type",
-            ),
-            (
-                json!({ "role": "user", "content": [{ "type": "text" }] }),
-                "messages[0].content[0].text",
-            ),
-            (
-                json!({ "role": "assistant", "tool_calls": calls }),
-                "messages[0].tool_calls",
-            ),
-            (json!("Hi"), "messages[0]"),
-        ] {
-            assert_eq!(error(said(&message).unwrap_err())["param"], param);
         }
     }
 

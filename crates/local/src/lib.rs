@@ -42,11 +42,15 @@
 
 mod chat;
 mod config;
+mod fields;
 mod llama;
 mod loaded;
 mod matrix;
+mod message;
 mod model;
 mod model_file;
+mod numbers;
+mod positions;
 mod queue;
 mod refusal;
 mod reply;

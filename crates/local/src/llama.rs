@@ -5,11 +5,10 @@
 //! here, and not candle's own llama, because that keeps its threads spinning beside those that
 //! serve requests, and copies what it remembers of the conversation with every token.
 
-use crate::matrix::{Matrix, Rows, Threads, dot};
+use crate::matrix::{Matrix, Rows, Threads};
 use crate::model_file::{LoadError, ModelFile};
-
-/// Columns of a head that are mixed at once; the width of a head is a multiple of it.
-const STEP_COLUMNS: usize = 32;
+use crate::numbers::{STEP_COLUMNS, add, dot, length, mix, softmax};
+use crate::positions::Positions;
 
 /// The sizes of a model.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +43,7 @@ pub(crate) struct Llama {
     norm: Vec<f32>,
     /// `None`: the embeddings serve as output too.
     output: Option<Matrix>,
-    /// How far each pair of a head turns from one token to the next, in radians.
-    turns: Vec<f64>,
+    positions: Positions,
     threads: Threads,
 }
 
@@ -91,7 +89,7 @@ impl Llama {
             )));
         }
         let shape = Shape::read(file)?;
-        let turns = turns(file, shape.head_width)?;
+        let positions = Positions::load(file, shape.head_width)?;
         let hidden = file.size("llama.feed_forward_length")?;
         let Shape {
             width,
@@ -127,7 +125,7 @@ impl Llama {
             shape,
             layers,
             output,
-            turns,
+            positions,
             threads,
         })
     }
@@ -150,7 +148,6 @@ impl Llama {
         let Shape {
             width,
             heads,
-            memory_heads,
             head_width,
             ..
         } = self.shape;
@@ -158,24 +155,22 @@ impl Llama {
         for (row, &token) in state.chunks_exact_mut(width).zip(tokens) {
             self.embeddings.read_row(token as usize, row);
         }
-        let turned: Vec<(f32, f32)> = (memory.tokens..)
-            .zip(tokens)
-            .flat_map(|(position, _)| self.turned(position))
-            .collect();
+        let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+        let known = memory.tokens;
+        memory.tokens = known.saturating_add(count);
+        let turns = self.positions.at(known..memory.tokens);
         for (layer, memory) in self.layers.iter().zip(&mut memory.layers) {
             let input = self.normed(&state, &layer.attention_norm);
             let mut queries = layer.query.multiply(&input, self.threads);
             let mut keys = layer.key.multiply(&input, self.threads);
             let values = layer.value.multiply(&input, self.threads);
-            self.turn(&mut queries, &turned, heads);
-            self.turn(&mut keys, &turned, memory_heads);
+            self.positions.turn(&mut queries, &turns);
+            self.positions.turn(&mut keys, &turns);
             memory.push(&keys, &values, head_width);
             let seen = self.attend(&queries, memory);
             let seen = Rows::new(&seen, heads * head_width);
-            add(
-                &mut state,
-                &layer.attention_output.multiply(&seen, self.threads),
-            );
+            let mixed = layer.attention_output.multiply(&seen, self.threads);
+            add(&mut state, &mixed);
 
             let input = self.normed(&state, &layer.feed_norm);
             let mut gated = layer.gate.multiply(&input, self.threads);
@@ -186,9 +181,6 @@ impl Llama {
             let gated = Rows::new(&gated, layer.gate.rows());
             add(&mut state, &layer.down.multiply(&gated, self.threads));
         }
-        memory.tokens = memory
-            .tokens
-            .saturating_add(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
         state.split_off(state.len().saturating_sub(width))
     }
 
@@ -210,28 +202,6 @@ impl Llama {
             }
         }
         Rows::new(&out, width)
-    }
-
-    /// Returns the cosine and sine for each pair of a head at a position.
-    fn turned(&self, position: u32) -> impl Iterator<Item = (f32, f32)> {
-        self.turns.iter().map(move |turn| {
-            let (sin, cos) = (f64::from(position) * turn).sin_cos();
-            (narrow(cos), narrow(sin))
-        })
-    }
-
-    /// Turns each pair of each head by its position (<https://arxiv.org/abs/2104.09864>).
-    fn turn(&self, rows: &mut [f32], turned: &[(f32, f32)], heads: usize) {
-        let Shape { head_width, .. } = self.shape;
-        let positions = turned.chunks_exact(self.turns.len());
-        for (row, turned) in rows.chunks_exact_mut(heads * head_width).zip(positions) {
-            for head in row.chunks_exact_mut(head_width) {
-                for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(turned) {
-                    let [x, y] = *pair;
-                    *pair = [x * cos - y * sin, x * sin + y * cos];
-                }
-            }
-        }
     }
 
     /// For each head of each token, the mean of all values up to it, weighted by how well their
@@ -288,82 +258,6 @@ impl Shape {
             epsilon: file.real("llama.attention.layer_norm_rms_epsilon")?,
         })
     }
-}
-
-/// Returns how far each pair of a head turns from one token to the next.
-fn turns(file: &mut ModelFile, head_width: usize) -> Result<Vec<f64>, LoadError> {
-    let turning = file
-        .size("llama.rope.dimension_count")
-        .unwrap_or(head_width);
-    if turning == 0 || turning > head_width || !turning.is_multiple_of(2) {
-        return Err(LoadError("its heads cannot be turned".to_owned()));
-    }
-    if file
-        .text("llama.rope.scaling.type")
-        .is_ok_and(|kind| kind != "none")
-    {
-        return Err(LoadError(
-            "its way of scaling positions is not supported".to_owned(),
-        ));
-    }
-    let base = f64::from(file.real("llama.rope.freq_base").unwrap_or(10_000.0));
-    let factors = if file.has_tensor("rope_freqs.weight") {
-        file.vector("rope_freqs.weight", turning / 2)?
-    } else {
-        vec![1.0; turning / 2]
-    };
-    let exponents = (0u32..).map(|pair| f64::from(2 * pair) / f64::from(length(turning)));
-    Ok(exponents
-        .zip(factors)
-        .map(|(exponent, factor)| base.powf(-exponent) / f64::from(factor))
-        .collect())
-}
-
-fn add(state: &mut [f32], more: &[f32]) {
-    for (value, more) in state.iter_mut().zip(more) {
-        *value += more;
-    }
-}
-
-/// The sum of rows, each times its weight. Some columns at a time, whose sums stay in registers.
-fn mix(weights: &[f32], rows: &[f32], out: &mut [f32]) {
-    let columns = out.len();
-    for (index, out) in out.as_chunks_mut::<STEP_COLUMNS>().0.iter_mut().enumerate() {
-        let mut sums = [0.0f32; STEP_COLUMNS];
-        let rows = rows.chunks_exact(columns);
-        let parts = rows.filter_map(|row| row.as_chunks::<STEP_COLUMNS>().0.get(index));
-        for (part, weight) in parts.zip(weights) {
-            for (sum, value) in sums.iter_mut().zip(part) {
-                *sum = weight.mul_add(*value, *sum);
-            }
-        }
-        *out = sums;
-    }
-}
-
-fn softmax(values: &mut [f32]) {
-    let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for value in values.iter_mut() {
-        *value = (*value - top).exp();
-        sum += *value;
-    }
-    for value in values {
-        *value /= sum;
-    }
-}
-
-/// A length as a real number; [`Shape`] is bounded such that it is exact.
-fn length(length: usize) -> f32 {
-    u32::try_from(length).map_or(f32::INFINITY, |length| narrow(f64::from(length)))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the precision that is computed with"
-)]
-fn narrow(number: f64) -> f32 {
-    number as f32
 }
 
 #[cfg(test)]

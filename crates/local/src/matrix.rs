@@ -4,14 +4,13 @@ use candle_core::quantized::GgmlType;
 use candle_core::quantized::k_quants::BlockQ8_0;
 use rayon::prelude::*;
 
+use crate::numbers::{LANES, Lanes};
+
 /// Numbers that share a scale.
 const BLOCK: usize = BlockQ8_0::BLCK_SIZE;
 /// Rows that one task multiplies: enough to be worth handing to another thread.
 const TASK_ROWS: usize = 48;
-/// Numbers in a vector register of AVX2.
-const LANES: usize = 8;
 /// Rows and tokens that are multiplied with each other at once: 12 sums, of 16 registers.
-type Lanes = [f32; LANES];
 const STEP_ROWS: usize = 3;
 const STEP_TOKENS: usize = 4;
 
@@ -196,20 +195,6 @@ fn products(
         }
     }
     sums.map(|sums| sums.map(|lanes| lanes.iter().sum()))
-}
-
-/// The sum of products.
-pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let (left, left_rest) = left.as_chunks::<LANES>();
-    let (right, right_rest) = right.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
-    for (left, right) in left.iter().zip(right) {
-        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-            *sum = left.mul_add(*right, *sum);
-        }
-    }
-    let rest = left_rest.iter().zip(right_rest);
-    sums.iter().sum::<f32>() + rest.map(|(left, right)| left * right).sum::<f32>()
 }
 
 fn transposed(rows: &[f32], columns: usize) -> Vec<f32> {

@@ -1,5 +1,6 @@
 //! The model as a provider.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -46,16 +47,19 @@ impl LocalModel {
     /// Begins to load the model, so that the first call need not wait for it. Whether that goes
     /// well is told by [`Upstream::health`].
     pub fn load_in_background(&self) {
-        let mut health = self.shared.health.lock();
-        if health.is_some() {
-            return;
-        }
-        *health = Some(Health::Starting);
-        if let Err(error) = worker::spawn(Arc::clone(&self.shared)) {
-            // Another call may have more luck.
+        if let Err(error) = self.start() {
+            // The first call tries again.
             tracing::warn!(error = %error, "the local model has no thread");
-            *health = None;
         }
+    }
+
+    fn start(&self) -> io::Result<()> {
+        let mut health = self.shared.health.lock();
+        if health.is_none() {
+            worker::spawn(Arc::clone(&self.shared))?;
+            *health = Some(Health::Starting);
+        }
+        Ok(())
     }
 
     async fn answer(&self, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
@@ -67,7 +71,9 @@ impl LocalModel {
             Ok(chat) => chat,
             Err(refusal) => return Ok(refusal.into_answer()),
         };
-        self.load_in_background();
+        self.start().map_err(|error| UpstreamError::NotReady {
+            advice: format!("the model has no thread, {error}: allow more threads"),
+        })?;
         let has_usage_chunk = chat.has_usage_chunk;
         // Room for every event that a call can have: the model's thread never waits for a reader.
         let (sender, mut events) = mpsc::channel(config.context_tokens_max.saturating_add(4));

@@ -180,3 +180,90 @@ fn whole(value: &Value) -> Option<usize> {
     }
     .filter(|&number| number <= 1 << 30)
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+    use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
+
+    use super::*;
+
+    /// Writes a file with one matrix of 2 rows of 32, and opens it.
+    fn file(dtype: GgmlDType) -> (tempfile::NamedTempFile, ModelFile) {
+        let values: Vec<f32> = (0..64u8).map(f32::from).collect();
+        let matrix = Tensor::from_vec(values, (2, 32), &Device::Cpu).unwrap();
+        let matrix = QTensor::quantize(&matrix, dtype).unwrap();
+        let metadata = [
+            ("size", &Value::U32(7)),
+            ("text", &Value::String("a".to_owned())),
+            ("texts", &Value::Array(vec![Value::String("b".to_owned())])),
+            ("negative", &Value::I32(-1)),
+            ("huge", &Value::U64(u64::MAX)),
+        ];
+        let mut written = tempfile::NamedTempFile::new().unwrap();
+        gguf_file::write(&mut written, &metadata, &[("matrix", &matrix)]).unwrap();
+        let file = ModelFile::open(written.path()).unwrap();
+        (written, file)
+    }
+
+    #[test]
+    fn every_kind_of_weights_is_brought_to_one_form() {
+        for dtype in [
+            GgmlDType::F32,
+            GgmlDType::F16,
+            GgmlDType::Q4_1,
+            GgmlDType::Q8_0,
+        ] {
+            let (_written, mut file) = file(dtype);
+            let matrix = file.matrix("matrix", 2, 32).unwrap();
+            let mut row = [0.0; 32];
+            matrix.read_row(1, &mut row);
+            for (value, expected) in row.iter().zip(32..64u8) {
+                assert!(
+                    (value - f32::from(expected)).abs() < 2.0,
+                    "{dtype:?}: {value}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_file_does_not_say_is_named() {
+        let (_written, mut file) = file(GgmlDType::Q8_0);
+        assert_eq!(
+            (file.size("size").unwrap(), file.text("text").unwrap()),
+            (7, "a")
+        );
+        assert_eq!(file.texts("texts").unwrap(), ["b"]);
+        for (error, named) in [
+            (file.size("nothing").unwrap_err(), "nothing"),
+            (file.size("text").unwrap_err(), "text"),
+            (file.size("negative").unwrap_err(), "negative"),
+            (file.size("huge").unwrap_err(), "huge"),
+            (file.real("size").unwrap_err(), "size"),
+            (file.texts("text").unwrap_err(), "text"),
+            (file.matrix("none", 2, 32).unwrap_err(), "none"),
+            (
+                file.matrix("matrix", 32, 2).unwrap_err(),
+                "matrix has the shape [2, 32]",
+            ),
+        ] {
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_gguf_file_cannot_be_opened() {
+        let written = tempfile::NamedTempFile::new().unwrap();
+        for bytes in [
+            &b""[..],
+            b"GGUF",
+            b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"<html>",
+        ] {
+            std::fs::write(written.path(), bytes).unwrap();
+            assert!(ModelFile::open(written.path()).is_err());
+        }
+        assert!(ModelFile::open(Path::new("no/such/file")).is_err());
+    }
+}

@@ -133,3 +133,36 @@ impl Refusal {
 pub(crate) fn content_type(value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))])
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Returns the error that a caller sees.
+    pub(crate) fn error(refusal: Refusal) -> Value {
+        let answer = refusal.into_answer();
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.headers["content-type"], "application/json");
+        let AnswerBody::Whole(body) = answer.body else {
+            panic!("an error is not a stream");
+        };
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+        body["error"].take()
+    }
+
+    #[test]
+    fn an_error_has_all_four_fields() {
+        assert_eq!(
+            error(Refusal::unreadable("What?".to_owned())),
+            json!({
+                "message": "What?",
+                "type": "invalid_request_error",
+                "param": null,
+                "code": null,
+            })
+        );
+    }
+}

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 
-use crate::chat::Message;
+use crate::message::Message;
 
 /// Around what callers wrote. Noncharacters: Unicode keeps them for inside of programs.
 pub(crate) const CONTENT_START: char = '\u{fdd0}';
