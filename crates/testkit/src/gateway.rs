@@ -372,21 +372,34 @@ impl Gateway {
         }
     }
 
-    /// Returns what the books say of each attempt, read from the database with Python's own
-    /// SQLite, so that the gateway's code is not what is believed.
+    /// Returns what the books say of each attempt, read from the SQLite database with Python, so
+    /// that the gateway's own code is not what is believed.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
-        let output = Command::new("python3")
-            .args(["-c", READ_EVENTS])
-            .arg(self.dir.path().join("tollgate.db"))
-            .output()
-            .expect("python3 is installed");
+        let rows = self.sql("SELECT * FROM usage_events");
+        serde_json::from_slice(&rows).expect("JSON from the script")
+    }
+
+    /// Changes the SQLite database behind the gateway's back.
+    pub fn tamper(&self, statement: &str) {
+        drop(self.sql(statement));
+    }
+
+    fn sql(&self, statement: &str) -> Vec<u8> {
+        let database = self.dir.path().join("tollgate.db");
+        let mut python = Command::new("python3");
+        let output = python
+            .args(["-c", SQL])
+            .arg(database)
+            .arg(statement)
+            .output();
+        let output = output.expect("python3 is installed");
         assert!(
             output.status.success(),
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        serde_json::from_slice(&output.stdout).expect("JSON from the script")
+        output.stdout
     }
 
     /// Runs `tollgate ledger verify` on the stopped gateway; returns whether the books balance, and
@@ -441,11 +454,12 @@ impl Drop for Gateway {
     }
 }
 
-const READ_EVENTS: &str = "
+const SQL: &str = "
 import json, sqlite3, sys
-db = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True, timeout=10)
+db = sqlite3.connect(sys.argv[1], timeout=10)
 db.row_factory = sqlite3.Row
-rows = [dict(row) for row in db.execute('SELECT * FROM usage_events')]
+rows = [dict(row) for row in db.execute(sys.argv[2])]
+db.commit()
 print(json.dumps(rows, default=lambda value: value.hex()))
 ";
 

@@ -142,6 +142,17 @@ impl Connection {
         Ok(rest.text())
     }
 
+    /// Reads exactly so many bytes, whatever they are.
+    ///
+    /// # Errors
+    /// When fewer come.
+    pub fn read_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.unread.len() < count {
+            self.fill()?;
+        }
+        Ok(self.unread.drain(..count).collect())
+    }
+
     /// Returns how long it takes until the other side closes, reading what it still sends; `None`
     /// when it does not within `limit`.
     pub fn time_to_close(&mut self, limit: Duration) -> Option<Duration> {

@@ -163,6 +163,12 @@ impl Script {
         Self(Arc::new(steps))
     }
 
+    /// Returns the steps of [`Script::default`], to add others.
+    #[must_use]
+    pub fn default_steps(asked: &Asked) -> Vec<Step> {
+        Self::default().steps(asked)
+    }
+
     pub(crate) fn steps(&self, asked: &Asked) -> Vec<Step> {
         (self.0)(asked)
     }
@@ -184,7 +190,7 @@ impl Script {
     pub fn slow(wait: Duration) -> Self {
         Self::new(move |asked| {
             let mut steps = vec![Step::Wait(wait)];
-            steps.extend(Self::default().steps(asked));
+            steps.extend(Self::default_steps(asked));
             steps
         })
     }
@@ -286,7 +292,7 @@ impl Script {
     pub fn drip(every: Duration) -> Self {
         Self::new(move |asked| {
             let mut steps = Vec::new();
-            for step in Self::default().steps(asked) {
+            for step in Self::default_steps(asked) {
                 let Step::Send(bytes) = step else {
                     steps.push(step);
                     continue;

@@ -192,6 +192,11 @@ fn kill_9_under_load_loses_nothing_that_was_seen_and_bills_nothing_twice() {
         events.len() <= calls.len() + unknown,
         "more was billed than was called"
     );
+    let in_flight = usize::try_from(CLIENTS * rounds).unwrap();
+    assert!(
+        unknown <= in_flight,
+        "more ends are unknown than were under way"
+    );
     let reported: u64 = calls
         .iter()
         .filter_map(|call| call.reported)

@@ -30,8 +30,8 @@ struct Fault {
     opens: bool,
 }
 
-const TIMEOUTS: &str = "connect_timeout_ms = 500\nfirst_byte_timeout_ms = 600\n\
-                        idle_timeout_ms = 600\ntotal_timeout_ms = 5000";
+const TIMEOUTS: &str = "connect_timeout_ms = 500\nfirst_byte_timeout_ms = 800\n\
+                        idle_timeout_ms = 800\ntotal_timeout_ms = 5000";
 
 /// The tokens that each prompt asks the provider to report.
 const TOKENS: (u64, u64) = (40, 5);
@@ -360,9 +360,10 @@ fn bill(events: &[Value]) -> String {
 }
 
 fn is_open(gateway: &Gateway) -> bool {
-    gateway.metrics().lines().any(|line| {
-        line.starts_with("tollgate_breaker_state{") && line.ends_with(" 2")
-    })
+    gateway
+        .metrics()
+        .lines()
+        .any(|line| line.starts_with("tollgate_breaker_state{") && line.ends_with(" 2"))
 }
 
 /// Lets the fault happen and returns what differs from the table.
@@ -393,13 +394,12 @@ fn check(fault: &Fault) -> Vec<String> {
     } else {
         fault.attempts
     };
-    let opened = (0..4).any(|_| {
-        let is_open = is_open(&gateway);
-        if !is_open {
-            drop(gateway.post("/v1/chat/completions", &body));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| drop(gateway.post("/v1/chat/completions", &body)));
         }
-        is_open
     });
+    let opened = is_open(&gateway);
     let mut events = gateway.events();
     let first = answer
         .header("x-request-id")
@@ -574,7 +574,12 @@ fn an_open_breaker_answers_at_once_without_a_call() {
         .model("m", &["scripted/up-m"]);
     let gateway = Gateway::start(BINARY, &settings);
     while !is_open(&gateway) {
-        assert_ne!(gateway.post("/v1/chat/completions", &chat("m", TOKENS)).status, 200);
+        assert_ne!(
+            gateway
+                .post("/v1/chat/completions", &chat("m", TOKENS))
+                .status,
+            200
+        );
         assert!(upstream.calls().len() < 20);
     }
     let calls = upstream.calls().len();

@@ -8,11 +8,15 @@ mod bad_requests;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod models;
 #[cfg(test)]
 mod pass_through;
 #[cfg(test)]

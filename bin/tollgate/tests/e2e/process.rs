@@ -3,9 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use tollgate_testkit::{Gateway, GatewaySettings};
+use serde_json::Value;
+use tollgate_testkit::{
+    Connection, Gateway, GatewaySettings, Script, ScriptedUpstream, StreamEnd, StreamScript,
+    request,
+};
 
-use crate::common::{BINARY, start};
+use crate::common::{BINARY, chat, number, start, start_with, stream};
 
 fn settings() -> GatewaySettings {
     GatewaySettings::default()
@@ -134,4 +138,109 @@ fn the_bootstrap_key_works_on_an_empty_database_only() {
         gateway.send_as(&other, "GET", "/v1/models", None).status,
         401
     );
+}
+
+/// Starts an endless stream, and returns the connection that reads it.
+fn endless(gateway: &Gateway, upstream: &ScriptedUpstream) -> Connection {
+    let pause = Duration::from_millis(50);
+    let script = StreamScript {
+        pause,
+        end: StreamEnd::Never,
+        ..StreamScript::default()
+    };
+    upstream.on("up-s", Script::stream(script));
+    let bearer = format!("Bearer {}", gateway.key());
+    let headers = [("authorization", bearer.as_str())];
+    let bytes = request(
+        "POST",
+        "/v1/chat/completions",
+        &headers,
+        Some(&stream("s", (20, 3))),
+    );
+    let mut connection = Connection::open(gateway.address()).unwrap();
+    connection.send(&bytes).unwrap();
+    let is_under_way = |body: &[u8]| String::from_utf8_lossy(body).contains("more");
+    drop(connection.read_answer_until(is_under_way).unwrap());
+    connection
+}
+
+/// The one event, after the process has ended and its journal was booked.
+fn only_event(gateway: &mut Gateway) -> Value {
+    gateway.restart();
+    drop(gateway.wait_for_usage("model", |rows| !rows.is_empty()));
+    let events = gateway.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    events[0].clone()
+}
+
+#[test]
+fn a_drain_ends_when_its_time_is_over_and_bills_what_was_cut() {
+    let server = "drain_timeout_s = 1".to_owned();
+    let (upstream, mut gateway) = start_with(GatewaySettings {
+        server,
+        ..GatewaySettings::default()
+    });
+    let _reader = endless(&gateway, &upstream);
+    gateway.sigterm();
+    assert_eq!(
+        gateway.wait_for_exit(Duration::from_secs(6)).code(),
+        Some(0)
+    );
+    let event = only_event(&mut gateway);
+    assert!(number(&event, "output_tokens") > 0, "{event}");
+}
+
+#[test]
+fn a_second_termination_ends_it_at_once() {
+    let (upstream, mut gateway) = start();
+    let _reader = endless(&gateway, &upstream);
+    gateway.sigterm();
+    std::thread::sleep(Duration::from_millis(300));
+    gateway.sigterm();
+    gateway.wait_for_exit(Duration::from_secs(5));
+    let event = only_event(&mut gateway);
+    assert!(number(&event, "input_tokens") > 0, "{event}");
+}
+
+#[test]
+fn idle_connections_do_not_hold_a_drain_up() {
+    let (_upstream, mut gateway) = start();
+    let bearer = format!("Bearer {}", gateway.key());
+    let bytes = request("GET", "/v1/models", &[("authorization", &bearer)], None);
+    let mut connections = [0, 1, 2].map(|_| Connection::open(gateway.address()).unwrap());
+    for connection in &mut connections[1..] {
+        connection.send(&bytes).unwrap();
+        assert_eq!(connection.read_answer().unwrap().status, 200);
+    }
+    gateway.sigterm();
+    assert_eq!(
+        gateway.wait_for_exit(Duration::from_secs(5)).code(),
+        Some(0)
+    );
+}
+
+#[test]
+fn books_that_were_tampered_with_do_not_pass() {
+    let (_upstream, mut gateway) = start();
+    assert_eq!(
+        gateway
+            .post("/v1/chat/completions", &chat("m", (5, 2)))
+            .status,
+        200
+    );
+    gateway.sigterm();
+    assert_eq!(
+        gateway.wait_for_exit(Duration::from_secs(10)).code(),
+        Some(0)
+    );
+    assert!(gateway.ledger_verify().0);
+    for tamper in [
+        "UPDATE usage_rollups SET cost_nano_usd = cost_nano_usd + 1",
+        "UPDATE usage_rollups SET cost_nano_usd = cost_nano_usd - 1, input_tokens = input_tokens + 1",
+        "UPDATE usage_rollups SET input_tokens = input_tokens - 1, requests = requests + 1",
+    ] {
+        gateway.tamper(tamper);
+        let (is_balanced, report) = gateway.ledger_verify();
+        assert!(!is_balanced, "{tamper}: {report}");
+    }
 }
