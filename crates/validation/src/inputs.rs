@@ -9,8 +9,11 @@ use crate::rules;
 /// The most entries of a list of models.
 const MODELS_MAX: usize = 256;
 
-/// The largest limit of requests or tokens in a minute, or of requests at once.
+/// The largest limit of requests in a minute, or of requests at once.
 const LIMIT_MAX: u32 = 10_000_000;
+
+/// The largest limit of tokens in a minute.
+const TOKENS_MAX: u32 = 4_000_000_000;
 
 /// An API key to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
@@ -30,7 +33,7 @@ pub struct NewApiKey {
     #[garde(range(min = 1, max = LIMIT_MAX))]
     pub rpm_limit: Option<u32>,
     /// Tokens per minute.
-    #[garde(range(min = 1, max = LIMIT_MAX))]
+    #[garde(range(min = 1, max = TOKENS_MAX))]
     pub tpm_limit: Option<u32>,
     /// Requests at once.
     #[garde(range(min = 1, max = LIMIT_MAX))]
@@ -60,7 +63,7 @@ pub struct OrganizationChange {
     pub rpm_limit: Option<Option<u32>>,
     /// Tokens per minute, over all keys.
     #[serde(deserialize_with = "given")]
-    #[garde(inner(range(min = 1, max = LIMIT_MAX)))]
+    #[garde(inner(range(min = 1, max = TOKENS_MAX)))]
     pub tpm_limit: Option<Option<u32>>,
     /// Requests at once, over all keys.
     #[serde(deserialize_with = "given")]
@@ -131,7 +134,7 @@ mod tests {
             ("ci", None, None)
         );
         let most = br#"{"name":"ci","role":"viewer","models":["gpt-4o","claude-*"],"rpm_limit":1,
-            "tpm_limit":10000000,"max_parallel_requests":5,"max_budget":"0.5","budget_duration":"30d",
+            "tpm_limit":4000000000,"max_parallel_requests":5,"max_budget":"0.5","budget_duration":"30d",
             "expires_at":"2027-01-01T00:00:00Z"}"#;
         let most = Valid::<NewApiKey>::from_json(most).unwrap();
         assert_eq!(most.role, Some(Role::Viewer));
@@ -147,7 +150,7 @@ mod tests {
     fn every_problem_of_a_key_is_named() {
         let value = "invalid_value";
         check(
-            r#"{"name":"","models":["ok","no way"],"rpm_limit":0,"tpm_limit":10000001,
+            r#"{"name":"","models":["ok","no way"],"rpm_limit":0,"tpm_limit":4000000001,
                 "max_parallel_requests":0,"max_budget":"-1"}"#,
             &[
                 ("max_budget", value),
