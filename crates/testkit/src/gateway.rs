@@ -12,61 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{Answer, exchange, request};
+use crate::settings::GatewaySettings;
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What a test wants in the settings file beyond the defaults. Each text is TOML.
-#[derive(Debug, Clone, Default)]
-pub struct GatewaySettings {
-    /// Further lines of `[server]`.
-    pub server: String,
-    /// The database's URL; empty is SQLite in the gateway's own directory.
-    pub database: String,
-    /// Further lines of `[ledger]`.
-    pub ledger: String,
-    /// Lines of `[telemetry]`.
-    pub telemetry: String,
-    /// `[[providers]]` and `[[models]]`.
-    pub tables: String,
-    /// Environment variables of the process.
-    pub env: Vec<(String, String)>,
-}
-
-impl GatewaySettings {
-    /// Adds a provider of the OpenAI dialect; `extra` are further lines.
-    #[must_use]
-    pub fn provider(mut self, name: &str, base_url: &str, extra: &str) -> Self {
-        self.tables += &format!(
-            "[[providers]]\nname = \"{name}\"\ndialect = \"openai\"\nbase_url = \"{base_url}\"\n\
-             api_key = \"{PROVIDER_KEY}\"\n{extra}\n"
-        );
-        self
-    }
-
-    /// Adds a model with these targets, `provider/upstream-model` each, tried in this order. It
-    /// costs 1 USD per million prompt tokens and 2 USD per million answer tokens.
-    #[must_use]
-    pub fn model(mut self, name: &str, targets: &[&str]) -> Self {
-        let targets: Vec<String> = targets
-            .iter()
-            .enumerate()
-            .map(|(order, target)| {
-                let (provider, model) = target.split_once('/').expect("provider/upstream-model");
-                format!(
-                    "{{ provider = \"{provider}\", model = \"{model}\", weight = 1, order = {order} }}"
-                )
-            })
-            .collect();
-        self.tables += &format!(
-            "[[models]]\nname = \"{name}\"\ntargets = [{}]\nprice = {{ input = 1, output = 2 }}\n",
-            targets.join(", ")
-        );
-        self
-    }
-}
-
-/// The credential that every scripted provider is called with.
-pub const PROVIDER_KEY: &str = "sk-scripted-provider-credential";
 
 #[derive(Debug)]
 struct Running {
@@ -109,19 +57,7 @@ impl Gateway {
     #[must_use]
     pub fn prepare(binary: &str, settings: &GatewaySettings) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let data = dir.path().display();
-        let database = match settings.database.as_str() {
-            "" => &format!("sqlite://{data}/tollgate.db"),
-            url => url,
-        };
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
-             [database]\nurl = \"{database}\"\n\
-             [ledger]\njournal_dir = \"{data}/journal\"\n{}\n\
-             [log]\nformat = \"json\"\nlevel = \"info\"\n\
-             [telemetry]\n{}\n{}",
-            settings.server, settings.ledger, settings.telemetry, settings.tables
-        );
+        let text = settings.to_toml(dir.path());
         std::fs::write(dir.path().join("tollgate.toml"), text).expect("a settings file");
         let keygen = Command::new(binary)
             .arg("keygen")
@@ -484,15 +420,5 @@ mod tests {
         assert_eq!((address.port(), metrics.port()), (81, 82));
         assert_eq!(listening(r#"{"message":"ready"}"#), None);
         assert_eq!(listening("plain text"), None);
-    }
-
-    #[test]
-    fn a_model_keeps_the_order_of_its_targets() {
-        let settings = GatewaySettings::default().model("m", &["a/x", "b/y"]);
-        assert!(
-            settings
-                .tables
-                .contains(r#"{ provider = "b", model = "y", weight = 1, order = 1 }"#)
-        );
     }
 }

@@ -39,14 +39,19 @@
     reason = "a fixture that cannot work must stop the test, saying why"
 )]
 
+mod answers;
+mod call;
 mod gateway;
 mod http;
 mod postgres;
 mod script;
+mod settings;
 mod upstream;
 
-pub use self::gateway::{Gateway, GatewaySettings, PROVIDER_KEY};
+pub use self::call::{Call, End};
+pub use self::gateway::Gateway;
 pub use self::http::{Answer, Connection, exchange, request};
 pub use self::postgres::{TestDatabase, TestPostgres};
 pub use self::script::{Asked, Script, Step, StreamEnd, StreamScript, StreamUsage, prompt};
-pub use self::upstream::{Call, End, ScriptedUpstream, free_port, refusing_url};
+pub use self::settings::{GatewaySettings, PROVIDER_KEY};
+pub use self::upstream::{ScriptedUpstream, free_port, refusing_url};

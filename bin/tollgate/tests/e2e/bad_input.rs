@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use tollgate_testkit::{Answer, Connection, Gateway};
+use tollgate_testkit::{Answer, Connection, Gateway, GatewaySettings};
 
-use crate::bad_requests::{BadRequest, bad_requests};
-use crate::common::{chat, start};
+use crate::bad_requests::{BODY_BYTES_MAX, BadRequest, bad_requests};
+use crate::common::{chat, start_with};
 
 const IN_TIME: Duration = Duration::from_millis(50);
 
@@ -51,7 +51,12 @@ fn fault(request: &BadRequest, answer: &Answer) -> Option<String> {
 
 #[test]
 fn malformed_requests_are_refused_at_once_and_go_no_further() {
-    let (upstream, gateway) = start();
+    let server = format!("body_bytes_max = {BODY_BYTES_MAX}");
+    let settings = GatewaySettings {
+        server,
+        ..GatewaySettings::default()
+    };
+    let (upstream, gateway) = start_with(settings);
     let requests = bad_requests(gateway.key());
     assert!(requests.len() >= 80);
     let mut faults = Vec::new();

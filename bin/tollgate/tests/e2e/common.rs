@@ -48,3 +48,11 @@ pub(crate) fn number(row: &Value, name: &str) -> u64 {
 pub(crate) fn sum(rows: &[Value], name: &str) -> u64 {
     rows.iter().map(|row| number(row, name)).sum()
 }
+
+/// The text of a key that was just made.
+pub(crate) fn key_of(created: &Value) -> String {
+    created["key"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no key in {created}"))
+        .to_owned()
+}

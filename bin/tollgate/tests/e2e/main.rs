@@ -12,7 +12,11 @@ mod connections;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod fault_table;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
