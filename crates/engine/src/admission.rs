@@ -60,7 +60,7 @@ impl Worker {
         let tokens = asked
             .prompt_tokens_estimate()
             .saturating_add(expected.saturating_mul(asked.choices()));
-        let place = Place::take(caller.limits.clone(), tokens)?;
+        let place = Place::take(caller.limits.clone(), tokens, &mut progress.rates)?;
 
         let trace_parent = inbound.trace_parent;
         Ok(Admission {

@@ -19,12 +19,57 @@ use crate::opened::{Failure, First, Retry, open};
 use crate::record::{AttemptRecord, Progress, micros};
 use crate::worker::Worker;
 
+/// A target that may be tried, and the name that its model is asked for by.
+struct Destination {
+    name: Arc<str>,
+    model: Arc<Model>,
+    target: usize,
+}
+
 /// What became of trying a target.
 enum Tried {
     Answered(Box<First>),
-    Failed(Box<(Reservation, Failure)>),
+    Failed(Box<(Unbooked, Failure)>),
     /// The target takes no calls right now; none was made.
     Closed(EngineError),
+}
+
+/// A failed attempt that is not in the books yet: it is not known whether another follows. Dropped,
+/// it was the last of its request.
+struct Unbooked {
+    reservation: Option<Reservation>,
+    outcome: Outcome,
+}
+
+impl Unbooked {
+    fn new(mut reservation: Reservation, failure: &Failure, began: Instant) -> Self {
+        reservation.release();
+        Self {
+            reservation: Some(reservation),
+            outcome: Outcome {
+                usage: Usage::default(),
+                provenance: Provenance::Missing,
+                state: TerminalState::UpstreamError,
+                upstream_status: failure.status,
+                latency_us: micros(began.elapsed()),
+                first_token_us: None,
+                is_final: true,
+            },
+        }
+    }
+
+    /// Another attempt has begun.
+    fn precede(mut self) {
+        self.outcome.is_final = false;
+    }
+}
+
+impl Drop for Unbooked {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(self.outcome);
+        }
+    }
 }
 
 impl Worker {
@@ -35,64 +80,67 @@ impl Worker {
     ) -> Result<First, EngineError> {
         let engine = self.engine();
         let seed = seed_of(progress);
-        let candidates = self.candidates(admission, seed);
-        let timeouts = candidates
+        let destinations = self.destinations(admission, seed);
+        let targets = destinations
             .iter()
-            .filter_map(|(model, at)| model.targets.get(*at));
-        let longest = timeouts
+            .filter_map(|to| to.model.targets.get(to.target));
+        let longest = targets
             .map(|target| target.total_timeout)
             .max()
             .unwrap_or_default();
         let mut budget = RetryBudget::new(&engine.config().retry, Instant::now() + longest);
         engine.retries().first_attempt();
         let mut error = no_targets();
-        // Each candidate, and whether it was tried before: then it is given time to recover.
-        let mut queue: VecDeque<_> = candidates.into_iter().map(|one| (one, None)).collect();
-        while let Some(((model, target), wait)) = queue.pop_front() {
-            if let Some(wait) = wait {
-                tokio::time::sleep(wait).await;
-            }
-            let (reservation, failure) =
-                match self.attempt(admission, &model, target, progress).await? {
-                    Tried::Answered(first) => return Ok(*first),
-                    Tried::Closed(closed) => {
-                        if progress.record.attempts.is_empty() {
-                            error = closed;
-                        }
-                        continue;
-                    }
-                    Tried::Failed(failed) => *failed,
-                };
-            if failure.retry == Retry::Anywhere {
-                queue.push_back(((model, target), Some(Duration::ZERO)));
-            }
-            let goes_on = queue.front_mut().is_some_and(|(_, wait)| {
-                let asked_for = failure.retry_after.filter(|_| wait.is_some());
+        let mut failed: Option<Unbooked> = None;
+        // Each with the time before which it must not be tried again, if it was tried.
+        let mut queue: VecDeque<_> = destinations.into_iter().map(|one| (one, None)).collect();
+        while let Some((to, again_at)) = queue.pop_front() {
+            if failed.is_some() {
+                let target = to.model.targets.get(to.target);
+                if target.is_some_and(|target| !target.breaker.lets_through()) {
+                    continue;
+                }
+                let asked_for = again_at.map(|at: tokio::time::Instant| {
+                    at.saturating_duration_since(tokio::time::Instant::now())
+                });
                 let delay = budget.next_delay(seed.rotate_left(7), asked_for);
-                *wait = wait.and(delay);
-                delay.is_some() && engine.retries().try_retry()
-            });
-            self.settle_failure(reservation, &failure, !goes_on, progress);
-            error = failure.error;
-            if !goes_on {
-                break;
+                match delay.filter(|_| engine.retries().try_retry()) {
+                    None => break,
+                    Some(delay) if again_at.is_some() => tokio::time::sleep(delay).await,
+                    Some(_) => {}
+                }
+            }
+            match self.attempt(admission, &to, &mut failed, progress).await? {
+                Tried::Answered(first) => return Ok(*first),
+                Tried::Closed(closed) if failed.is_none() => error = closed,
+                Tried::Closed(_) => {}
+                Tried::Failed(tried) => {
+                    let (unbooked, failure) = *tried;
+                    progress.end_attempt(TerminalState::UpstreamError, failure.status);
+                    if failure.retry == Retry::Anywhere {
+                        let wait = failure.retry_after.unwrap_or_default();
+                        queue.push_back((to, Some(tokio::time::Instant::now() + wait)));
+                    }
+                    failed = Some(unbooked);
+                    error = failure.error;
+                }
             }
         }
         Err(error)
     }
 
     /// The targets of the model, then those of its fallbacks that the key may use.
-    fn candidates(&self, admission: &Admission, seed: u64) -> Vec<(Arc<Model>, usize)> {
+    fn destinations(&self, admission: &Admission, seed: u64) -> Vec<Destination> {
         let catalog = self.engine().catalog();
         let fallbacks = admission
             .model
             .fallbacks
             .iter()
             .filter(|name| admission.caller.key.may_use(name))
-            .filter_map(|name| catalog.find(name))
-            .map(|(_, model)| model);
-        let mut candidates = Vec::with_capacity(admission.model.targets.len());
-        for model in std::iter::once(Arc::clone(&admission.model)).chain(fallbacks) {
+            .filter_map(|name| catalog.find(name));
+        let asked = (Arc::clone(&admission.name), Arc::clone(&admission.model));
+        let mut destinations = Vec::with_capacity(admission.model.targets.len());
+        for (name, model) in std::iter::once(asked).chain(fallbacks) {
             let options: Vec<Candidate> = model
                 .targets
                 .iter()
@@ -105,19 +153,23 @@ impl Worker {
                 })
                 .collect();
             let order = plan(&options, seed);
-            candidates.extend(order.iter().map(|index| (Arc::clone(&model), *index)));
+            destinations.extend(order.into_iter().map(|target| Destination {
+                name: Arc::clone(&name),
+                model: Arc::clone(&model),
+                target,
+            }));
         }
-        candidates
+        destinations
     }
 
     async fn attempt(
         &self,
         admission: &Admission,
-        model: &Arc<Model>,
-        target_index: usize,
+        to: &Destination,
+        failed: &mut Option<Unbooked>,
         progress: &mut Progress,
     ) -> Result<Tried, EngineError> {
-        let target = model.targets.get(target_index).ok_or_else(no_targets)?;
+        let target = to.model.targets.get(to.target).ok_or_else(no_targets)?;
         let pass = match target.breaker.try_pass() {
             Ok(pass) => pass,
             Err(open) => return Ok(Tried::Closed(breaker_open(target, open.retry_after))),
@@ -129,7 +181,7 @@ impl Worker {
                 None => return Ok(Tried::Closed(bulkhead_full(target))),
             },
         };
-        let upstream_model = target.upstream_model(&admission.name);
+        let upstream_model = target.upstream_model(&to.name);
         let priced = self
             .engine()
             .catalog()
@@ -143,6 +195,9 @@ impl Worker {
         let reservation =
             self.journal()
                 .reserve(draft, &caller.org_account, &caller.key_account, amount)?;
+        if let Some(failed) = failed.take() {
+            failed.precede();
+        }
         progress.record.attempts.push(AttemptRecord {
             provider: Arc::clone(&target.provider),
             upstream_model: Arc::clone(&upstream_model),
@@ -169,7 +224,7 @@ impl Worker {
             Ok(opened) => {
                 pass.success();
                 Tried::Answered(Box::new(opened.into_first(
-                    (model, target_index),
+                    (&to.model, to.target),
                     bulkhead,
                     reservation,
                     began,
@@ -177,7 +232,8 @@ impl Worker {
             }
             Err(failure) => {
                 failure.tell(pass);
-                Tried::Failed(Box::new((reservation, failure)))
+                let unbooked = Unbooked::new(reservation, &failure, began);
+                Tried::Failed(Box::new((unbooked, failure)))
             }
         };
         Ok(tried)
@@ -215,30 +271,6 @@ impl Worker {
             }
             (None, None) => (0, None),
         }
-    }
-
-    fn settle_failure(
-        &self,
-        reservation: Reservation,
-        failure: &Failure,
-        is_final: bool,
-        progress: &mut Progress,
-    ) {
-        let latency_us = progress
-            .record
-            .attempts
-            .last()
-            .map_or(0, |a| micros(a.started.elapsed()));
-        reservation.settle(Outcome {
-            usage: Usage::default(),
-            provenance: Provenance::Missing,
-            state: TerminalState::UpstreamError,
-            upstream_status: failure.status,
-            latency_us,
-            first_token_us: None,
-            is_final,
-        });
-        progress.end_attempt(TerminalState::UpstreamError, failure.status);
     }
 }
 

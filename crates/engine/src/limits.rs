@@ -103,12 +103,15 @@ pub(crate) struct Place {
     _permits: [Option<ParallelPermit>; 2],
     reserved: u32,
     used: u32,
-    pub(crate) rates: Rates,
 }
 
 impl Place {
-    /// Takes a place in every limit of both scopes, or none.
-    pub(crate) fn take(scopes: [Arc<ScopeLimits>; 2], tokens: u64) -> Result<Self, EngineError> {
+    /// Takes a place in every limit of both scopes, or none; says in `rates` what is left of them.
+    pub(crate) fn take(
+        scopes: [Arc<ScopeLimits>; 2],
+        tokens: u64,
+        rates: &mut Rates,
+    ) -> Result<Self, EngineError> {
         let mut permits = [None, None];
         for (permit, scope) in permits.iter_mut().zip(&scopes) {
             if let Some(parallel) = &scope.parallel {
@@ -120,10 +123,9 @@ impl Place {
             _permits: permits,
             reserved: 0,
             used: 0,
-            rates: Rates::default(),
         };
-        place.count_request()?;
-        place.hold_tokens(u32::try_from(tokens).unwrap_or(u32::MAX))?;
+        place.count_request(&mut rates.requests)?;
+        place.hold_tokens(u32::try_from(tokens).unwrap_or(u32::MAX), &mut rates.tokens)?;
         Ok(place)
     }
 
@@ -132,19 +134,20 @@ impl Place {
         self.used = u32::try_from(tokens).unwrap_or(u32::MAX);
     }
 
-    fn count_request(&mut self) -> Result<(), EngineError> {
+    fn count_request(&self, rate: &mut Option<Rate>) -> Result<(), EngineError> {
         for (at, scope) in self.scopes.iter().enumerate() {
             let Some(limit) = &scope.requests else {
                 continue;
             };
             match limit.check(1) {
-                Ok(state) => self.rates.requests = tightest(self.rates.requests, &state),
+                Ok(state) => *rate = tightest(*rate, &state),
                 Err(limited) => {
                     self.scopes
                         .iter()
                         .take(at)
                         .filter_map(|scope| scope.requests.as_ref())
                         .for_each(|limit| limit.correct(1, 0));
+                    *rate = tightest(*rate, &limited.state);
                     return Err(rate_limited("requests", &limited));
                 }
             }
@@ -154,7 +157,7 @@ impl Place {
 
     /// Holds an estimate in every token limit. An estimate above a whole limit holds the whole limit: what is
     /// truly used is charged afterwards, also beyond it.
-    fn hold_tokens(&mut self, tokens: u32) -> Result<(), EngineError> {
+    fn hold_tokens(&mut self, tokens: u32, rate: &mut Option<Rate>) -> Result<(), EngineError> {
         let limits = self
             .scopes
             .iter()
@@ -166,13 +169,14 @@ impl Place {
         for (at, scope) in self.scopes.iter().enumerate() {
             let Some(limit) = &scope.tokens else { continue };
             match limit.check(tokens) {
-                Ok(state) => self.rates.tokens = tightest(self.rates.tokens, &state),
+                Ok(state) => *rate = tightest(*rate, &state),
                 Err(limited) => {
                     self.scopes
                         .iter()
                         .take(at)
                         .filter_map(|scope| scope.tokens.as_ref())
                         .for_each(|limit| limit.correct(tokens, 0));
+                    *rate = tightest(*rate, &limited.state);
                     return Err(rate_limited("tokens", &limited));
                 }
             }

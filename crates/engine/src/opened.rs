@@ -1,11 +1,12 @@
 //! Sorts what a provider answered: an answer for the client, or a failure that may be tried again.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 use tollgate_domain::{ErrorKind, Provenance, TerminalState, Usage};
 use tollgate_ledger::{Outcome, Reservation};
 use tollgate_providers::{AnswerBody, ByteStream, Phase, UpstreamAnswer, UpstreamError};
@@ -39,7 +40,7 @@ pub(crate) struct Started {
     pub(crate) decoder: StreamDecoder,
     /// What may be forwarded already.
     pub(crate) ready: Bytes,
-    pub(crate) began: Instant,
+    pub(crate) began: std::time::Instant,
     pub(crate) deadline: Instant,
     pub(crate) first_token_us: u64,
     pub(crate) model: Arc<Model>,
@@ -91,7 +92,7 @@ impl Opened {
         (model, target): (&Arc<Model>, usize),
         bulkhead: Option<ParallelPermit>,
         reservation: Reservation,
-        began: Instant,
+        began: std::time::Instant,
     ) -> First {
         let latency_us = micros(began.elapsed());
         let mut outcome = Outcome {
@@ -154,7 +155,7 @@ impl Opened {
 pub(crate) async fn open(
     answer: UpstreamAnswer,
     admission: &Admission,
-    began: Instant,
+    began: std::time::Instant,
     total: Duration,
 ) -> Result<Opened, Failure> {
     let UpstreamAnswer {
@@ -166,7 +167,7 @@ pub(crate) async fn open(
         AnswerBody::Whole(body) if status.is_success() => open_whole(body, admission)?,
         AnswerBody::Whole(body) => open_refusal(status, &headers, body)?,
         AnswerBody::Stream(upstream) => {
-            let deadline = began + total;
+            let deadline = Instant::now() + total.saturating_sub(began.elapsed());
             let decoder = StreamDecoder::new(admission.asked.hides_usage());
             open_stream(upstream, decoder, deadline).await?
         }
@@ -179,16 +180,19 @@ pub(crate) async fn open(
 }
 
 fn open_whole(body: Bytes, admission: &Admission) -> Result<OpenedBody, Failure> {
-    let facts = read_answer(&body).map_err(|_| Failure {
-        error: EngineError::new(
-            ErrorKind::Upstream,
+    let facts = read_answer(&body).map_err(|_| {
+        bad_answer(
             "invalid_provider_answer",
             "the provider's answer is not valid JSON",
-        ),
-        status: Some(200),
-        retry: Retry::Anywhere,
-        retry_after: None,
+        )
     })?;
+    // Some providers send errors with status 200. What has content or usage is paid for.
+    if facts.error_seen && facts.usage.is_none() && facts.answer_bytes == 0 {
+        return Err(bad_answer(
+            "provider_error",
+            "the provider's answer is an error",
+        ));
+    }
     let (usage, provenance) = match facts.usage {
         Some(usage) => (usage, Provenance::Provider),
         None => (
@@ -202,6 +206,16 @@ fn open_whole(body: Bytes, admission: &Admission) -> Result<OpenedBody, Failure>
         provenance,
         state: TerminalState::Ok,
     })
+}
+
+/// An answer that says that it is well, and is not.
+fn bad_answer(code: &'static str, message: &'static str) -> Failure {
+    Failure {
+        error: EngineError::new(ErrorKind::Upstream, code, message),
+        status: Some(200),
+        retry: Retry::Anywhere,
+        retry_after: None,
+    }
 }
 
 /// What was probably used when the provider does not say.
@@ -230,7 +244,8 @@ fn open_refusal(
         retry_after,
     };
     match status.as_u16() {
-        401 | 403 => Err(failure(
+        // 402 is about our account with the provider, not about the caller's budget here.
+        401..=403 => Err(failure(
             ErrorKind::Upstream,
             "provider_credential_refused",
             "the provider refused the credential that it is configured with".to_owned(),
@@ -284,12 +299,6 @@ async fn open_stream(
     mut decoder: StreamDecoder,
     deadline: Instant,
 ) -> Result<OpenedBody, Failure> {
-    let bad = |code, message| Failure {
-        error: EngineError::new(ErrorKind::Upstream, code, message),
-        status: Some(200),
-        retry: Retry::Anywhere,
-        retry_after: None,
-    };
     let mut held = BytesMut::new();
     loop {
         let patience = if held.is_empty() {
@@ -297,7 +306,7 @@ async fn open_stream(
         } else {
             Instant::now() + HELD_BACK_MAX
         };
-        let next = tokio::time::timeout_at(patience.min(deadline).into(), upstream.next()).await;
+        let next = tokio::time::timeout_at(patience.min(deadline), upstream.next()).await;
         let chunk = match next {
             Err(_) if Instant::now() < deadline => {
                 let ready = held.freeze();
@@ -321,7 +330,7 @@ async fn open_stream(
                 });
             }
             Ok(None) => {
-                return Err(bad(
+                return Err(bad_answer(
                     "provider_stream_cut",
                     "the provider's stream ended before it began",
                 ));
@@ -329,13 +338,13 @@ async fn open_stream(
             Ok(Some(Ok(chunk))) => chunk,
         };
         let ready = decoder.push(chunk).map_err(|_| {
-            bad(
+            bad_answer(
                 "invalid_provider_answer",
                 "the provider's stream is not valid",
             )
         })?;
         if decoder.error_seen() {
-            return Err(bad(
+            return Err(bad_answer(
                 "provider_error",
                 "the provider's stream began with an error",
             ));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tollgate_domain::{KeyId, Money, OrgId, Provenance, RequestId, Surface, TerminalState, Usage};
 
 use crate::error::EngineError;
+use crate::limits::Rates;
 
 /// One upstream call of a request.
 #[derive(Debug, Clone)]
@@ -107,6 +108,8 @@ const CLIENT_LEFT: u16 = 499;
 /// A record in the making. Dropped before it is finished, the client has left.
 pub(crate) struct Progress {
     pub(crate) record: RequestRecord,
+    /// What is left of the caller's limits, as far as they were asked.
+    pub(crate) rates: Rates,
     finish: Option<Finish>,
 }
 
@@ -124,7 +127,11 @@ impl Progress {
         finish: Option<Finish>,
     ) -> Self {
         let record = RequestRecord::begun(request_id, surface, started);
-        Self { record, finish }
+        Self {
+            record,
+            rates: Rates::default(),
+            finish,
+        }
     }
 
     /// Ends the record as an error.

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::task::TaskTracker;
 use tollgate_domain::{Provenance, TerminalState, Usage};
 use tollgate_ledger::{Outcome, Reservation};
@@ -299,9 +299,9 @@ impl Alarm {
             }
             let timer = self
                 .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
             if timer.is_elapsed() {
-                timer.as_mut().reset(due.into());
+                timer.as_mut().reset(due);
             }
             std::task::ready!(timer.as_mut().poll(cx));
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 use tollgate_auth::Pepper;
 use tollgate_domain::{Surface, TerminalState};
@@ -175,13 +174,7 @@ impl Worker {
         };
         let first = match self.first_answer(&admission, &mut progress).await {
             Ok(first) => first,
-            Err(error) => {
-                let rates = admission.place.rates;
-                return Reply {
-                    rates,
-                    ..refuse(progress, &error)
-                };
-            }
+            Err(error) => return refuse(progress, &error),
         };
         let First {
             status,
@@ -195,7 +188,7 @@ impl Worker {
             status: status.as_u16(),
             body: ReplyBody::Whole(bytes::Bytes::new()),
             upstream_headers: headers,
-            rates: admission.place.rates,
+            rates: progress.rates,
             attempts: progress.record.attempts.len(),
             provider: Some(provider),
             cost: None,
@@ -234,6 +227,7 @@ impl Worker {
 fn refuse(mut progress: Progress, error: &EngineError) -> Reply {
     let attempts = progress.record.attempts.len();
     let upstream = progress.record.upstream;
+    let rates = progress.rates;
     if progress.record.state.is_none() && attempts > 0 {
         progress.end_attempt(TerminalState::UpstreamError, None);
     }
@@ -241,7 +235,7 @@ fn refuse(mut progress: Progress, error: &EngineError) -> Reply {
     Reply {
         attempts,
         upstream,
-        upstream_headers: HeaderMap::new(),
+        rates,
         ..Reply::of_error(error)
     }
 }

@@ -174,6 +174,14 @@ impl Hold {
         ])
     }
 
+    /// Gives back what was held; what it costs can still be booked.
+    pub(crate) fn release(&self, held: Money) {
+        let mut budget = self.budget.lock();
+        if budget.window == self.window {
+            budget.held = budget.held.saturating_sub(held);
+        }
+    }
+
     /// Gives back what was held and books what it cost, once the cost is in the journal. After the
     /// window's end only the store still counts it.
     pub(crate) fn settle(self, held: Money, cost: Money, drain_cycle: u64) {

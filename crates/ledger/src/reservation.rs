@@ -219,6 +219,15 @@ impl Reservation {
         });
     }
 
+    /// Gives back what is set aside: for an attempt that has failed, and that is settled only when it
+    /// is known whether another follows. If it has cost something after all, that is charged in full.
+    pub fn release(&mut self) {
+        for hold in self.holds.iter().flatten() {
+            hold.release(self.reserved);
+        }
+        self.reserved = Money::ZERO;
+    }
+
     /// Books the attempt: computes its cost, writes it to the journal, gives the reservation back
     /// and charges the budgets. Never fails the caller, who has an answer that is paid for: while the
     /// journal cannot be written the record waits in memory, and nothing new is admitted.
@@ -409,6 +418,26 @@ mod tests {
         let spent = open.store.kept.budget_spent(ORG_SCOPE, start);
         assert_eq!(spent.unwrap(), cost(25));
         assert_eq!(open.ledger.overruns(), 0);
+    }
+
+    #[test]
+    fn what_was_released_makes_room_and_is_charged_all_the_same() {
+        let open = open();
+        let reserve = |n| {
+            open.writer
+                .reserve(draft(n), &open.org, &open.key, cost(100))
+        };
+        let mut failed = reserve(1).unwrap();
+        failed.release();
+        failed.release();
+        let held = |open: &Open| open.org.balance(NOW).unwrap().held;
+        assert_eq!((failed.reserved(), held(&open)), (Money::ZERO, Money::ZERO));
+        let next = reserve(2).unwrap();
+        assert_eq!(failed.settle(outcome(7)).cost, cost(7));
+        assert_eq!(open.org.balance(NOW).unwrap().spent, cost(7));
+        assert_eq!(held(&open), cost(100), "the other's is still held");
+        drop(next);
+        assert_eq!(held(&open), Money::ZERO);
     }
 
     #[test]
