@@ -42,9 +42,15 @@ impl Deref for InDatabase {
     }
 }
 
+/// Longer than anything takes on a busy machine.
+const PATIENT: Duration = Duration::from_secs(60);
+
 fn options() -> PoolOptions {
     PoolOptions {
         connections_max: 4,
+        acquire_timeout: PATIENT,
+        lock_timeout: PATIENT,
+        statement_timeout: PATIENT,
         ..PoolOptions::default()
     }
 }
@@ -78,6 +84,30 @@ fn two_stores_on_one_database_book_each_event_once() {
     assert_eq!(booked, 400);
     let report = second.verify_books().unwrap();
     assert_eq!((report.events, report.mismatches), (400, vec![]));
+}
+
+/// Another process books events 1 and 2 in this order. Whoever has booked 2 when it waits for 1
+/// waits in a circle.
+#[test]
+fn events_are_booked_in_the_order_of_their_ids() {
+    let store = InDatabase::new();
+    let events = [event(2), event(1)];
+    store.record_usage(&events).unwrap();
+    let mut elsewhere = PgConnection::establish(&store.database.url).unwrap();
+    let book = "INSERT INTO usage_events SELECT * FROM kept WHERE get_byte(attempt_id, 15) =";
+    let mut execute = |sql: &str| elsewhere.batch_execute(sql);
+    execute("CREATE TEMP TABLE kept AS SELECT * FROM usage_events; DELETE FROM usage_events")
+        .unwrap();
+    execute(&format!("BEGIN; {book} 1")).unwrap();
+    let booked = std::thread::scope(|scope| {
+        let booking = scope.spawn(|| store.record_usage(&events));
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND \
+                       datname = current_database()";
+        while store.database.execute(waiting) != "1" && !booking.is_finished() {}
+        execute(&format!("{book} 2; COMMIT")).unwrap();
+        booking.join().unwrap()
+    });
+    assert_eq!(booked.unwrap(), 0);
 }
 
 #[test]
@@ -153,8 +183,8 @@ fn nobody_at_the_address_is_said_at_once_and_without_the_password() {
 
 #[test]
 fn a_lock_held_elsewhere_is_waited_for_no_longer_than_the_limits() {
-    let (long, short) = (Duration::from_secs(60), Duration::from_millis(100));
-    for (lock_timeout, statement_timeout) in [(short, long), (long, short)] {
+    let short = Duration::from_millis(100);
+    for (lock_timeout, statement_timeout) in [(short, PATIENT), (PATIENT, short)] {
         let store = InDatabase::with(&PoolOptions {
             lock_timeout,
             statement_timeout,

@@ -52,9 +52,13 @@ impl Deref for InFile {
     }
 }
 
+/// Longer than anything takes on a busy machine.
+const PATIENT: Duration = Duration::from_secs(60);
+
 fn options() -> PoolOptions {
     PoolOptions {
         connections_max: 2,
+        acquire_timeout: PATIENT,
         ..PoolOptions::default()
     }
 }

@@ -44,6 +44,7 @@ macro_rules! store_conformance {
                 booking_again_changes_nothing,
                 only_what_is_new_of_a_batch_is_booked,
                 threads_that_book_the_same_events_book_them_once,
+                verification_sees_one_state,
                 every_figure_reaches_its_sum,
                 budgets_are_spent_by_scope_and_window,
                 the_largest_figures_are_kept_and_no_sum_wraps,

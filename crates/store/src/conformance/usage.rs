@@ -44,8 +44,9 @@ pub fn only_what_is_new_of_a_batch_is_booked(store: &dyn Store) {
 pub fn threads_that_book_the_same_events_book_them_once(store: &dyn Store) {
     const THREADS: usize = 4;
     let together = Barrier::new(THREADS);
-    let book = |is_reversed: bool| -> usize {
-        let mut booked = 0;
+    // Failures are kept for later: the others would wait for a thread that panics.
+    let book = |is_reversed: bool| {
+        let mut booked = Vec::new();
         for batch in 0..6 {
             let numbers = batch * 100 + 1..=(batch + 1) * 100;
             let mut events: Vec<_> = numbers.map(|n| charged(event(n), NOW, NOW)).collect();
@@ -53,7 +54,7 @@ pub fn threads_that_book_the_same_events_book_them_once(store: &dyn Store) {
                 events.reverse();
             }
             together.wait();
-            booked += store.record_usage(&events).unwrap();
+            booked.push(store.record_usage(&events));
         }
         booked
     };
@@ -62,12 +63,33 @@ pub fn threads_that_book_the_same_events_book_them_once(store: &dyn Store) {
             let book = &book;
             scope.spawn(move || book(thread % 2 == 1))
         });
-        threads.into_iter().map(|t| t.join().unwrap()).sum()
+        let booked = threads.into_iter().flat_map(|t| t.join().unwrap());
+        booked.map(Result::unwrap).sum()
     });
     assert_eq!(booked, 600);
     assert_eq!(totals(store, UsageGroup::Model), [row("m", 600)]);
     assert_eq!(spent(store, BudgetScope::Org(org_id(1)), NOW), 60_000);
     balanced(store, 600);
+}
+
+/// Whoever verifies while others book sees whole batches only.
+pub fn verification_sees_one_state(store: &dyn Store) {
+    let batches: Vec<Vec<_>> = (0..40)
+        .map(|batch| (batch * 50..(batch + 1) * 50).map(event).collect())
+        .collect();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            batches
+                .iter()
+                .try_for_each(|batch| store.record_usage(batch).map(drop))
+        });
+        while !writer.is_finished() {
+            let report = store.verify_books().unwrap();
+            assert_eq!((report.mismatches, report.events % 50), (vec![], 0));
+        }
+        writer.join().unwrap().unwrap();
+    });
+    balanced(store, 2_000);
 }
 
 /// No figure is lost or put into another's place.

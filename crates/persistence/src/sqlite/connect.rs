@@ -1,0 +1,135 @@
+//! How connections to an SQLite file are made.
+
+use std::path::Path;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+use crate::error::PersistenceError;
+use crate::migrations::MigrationFailure;
+use crate::open::PoolOptions;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+
+/// The first version without the defect that can corrupt a database when a write-ahead log is reset
+/// while another connection writes: <https://sqlite.org/releaselog/3_51_3.html>.
+const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+const VERSION_MIN_NAME: &str = "3.51.3";
+
+/// Makes connections to one file.
+#[derive(Clone)]
+pub(super) struct Connect {
+    path: String,
+    busy_timeout: Duration,
+}
+
+impl Connect {
+    pub(super) fn new(path: &Path, options: &PoolOptions) -> Result<Self, PersistenceError> {
+        let problem = "holds a path that is not UTF-8";
+        let path = path.to_str().ok_or(PersistenceError::Url { problem })?;
+        // A name such as `file:x` would be taken for a URL.
+        let is_plain = path.starts_with('/') || path == ":memory:";
+        Ok(Self {
+            path: format!("{}{path}", if is_plain { "" } else { "./" }),
+            busy_timeout: options.acquire_timeout,
+        })
+    }
+
+    pub(super) fn read_only(&self) -> Result<SqliteConnection, ConnectionError> {
+        self.establish("PRAGMA query_only = ON;")
+    }
+
+    pub(super) fn read_write(&self) -> Result<SqliteConnection, ConnectionError> {
+        // The log is cut back to 64 MiB after a long read has made it grow.
+        self.establish(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+             PRAGMA journal_size_limit = 67108864;",
+        )
+    }
+
+    fn establish(&self, pragmas: &str) -> Result<SqliteConnection, ConnectionError> {
+        let mut connection = SqliteConnection::establish(&self.path)?;
+        // The time-out comes first, so that the others wait for locks, too.
+        connection
+            .batch_execute(&format!(
+                "{}; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; {pragmas}",
+                busy_timeout(self.busy_timeout)
+            ))
+            .map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(connection)
+    }
+
+    /// Returns a connection for writing, after a change of the schema that no other process can
+    /// make at the same time.
+    pub(super) fn migrated(
+        &self,
+        options: &PoolOptions,
+        change: impl FnOnce(&mut SqliteConnection, EmbeddedMigrations) -> Result<(), MigrationFailure>,
+    ) -> Result<SqliteConnection, PersistenceError> {
+        let mut connection = self.read_write()?;
+        check_version(&mut connection)?;
+        let wait = |connection: &mut SqliteConnection, time| {
+            let result = connection.batch_execute(&busy_timeout(time));
+            result.map_err(MigrationFailure::Query)
+        };
+        wait(&mut connection, options.migration_timeout)?;
+        connection.exclusive_transaction(|connection| change(connection, MIGRATIONS))?;
+        wait(&mut connection, self.busy_timeout)?;
+        Ok(connection)
+    }
+}
+
+fn busy_timeout(time: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}", time.as_millis())
+}
+
+fn check_version(connection: &mut SqliteConnection) -> Result<(), PersistenceError> {
+    let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
+        "sqlite_version()",
+    ));
+    let found: String = (query.get_result(connection)).map_err(MigrationFailure::Query)?;
+    if version(&found) >= Some(VERSION_MIN) {
+        return Ok(());
+    }
+    Err(PersistenceError::OldLibrary {
+        found,
+        needed: VERSION_MIN_NAME,
+    })
+}
+
+fn version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split('.').map(str::parse);
+    let mut next = || parts.next()?.ok();
+    Some((next()?, next()?, next()?))
+}
+
+/// Makes the file and its directory unless they are there, for the owner alone: SQLite gives the
+/// files that it makes beside it the same permissions.
+pub(super) fn make_file(path: &Path) -> std::io::Result<()> {
+    let mut directory = std::fs::DirBuilder::new();
+    let mut file = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    }
+    if let Some(parent) = path.parent() {
+        directory.recursive(true).create(parent)?;
+    }
+    file.append(true).create(true).open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_their_numbers() {
+        assert!(version("3.53.2") > Some(VERSION_MIN));
+        assert!(version("3.6.23") < Some(VERSION_MIN));
+        assert!(version("nonsense") < Some(VERSION_MIN));
+        assert_eq!(version(VERSION_MIN_NAME), Some(VERSION_MIN));
+    }
+}
