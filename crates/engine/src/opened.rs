@@ -289,9 +289,11 @@ fn open_refusal(
     }
 }
 
-/// How long events without content, such as the one that names the role, are held back: another
-/// target can still take over, but a client must not wait long for the head of its answer.
+/// How long and how much of events without content, such as the one that names the role, is held
+/// back: another target can still take over, but a client must not wait long for the head of its
+/// answer.
 const HELD_BACK_MAX: Duration = Duration::from_secs(2);
+const HELD_BACK_BYTES_MAX: usize = 64 << 10;
 
 /// Reads a stream until there is something for the client. Until then another target can take over.
 async fn open_stream(
@@ -299,35 +301,24 @@ async fn open_stream(
     mut decoder: StreamDecoder,
     deadline: Instant,
 ) -> Result<OpenedBody, Failure> {
+    let opened = |upstream, decoder, ready| OpenedBody::Stream {
+        upstream,
+        decoder,
+        ready,
+        deadline,
+    };
     let mut held = BytesMut::new();
+    let mut held_until = deadline;
     loop {
-        let patience = if held.is_empty() {
-            deadline
-        } else {
-            Instant::now() + HELD_BACK_MAX
-        };
-        let next = tokio::time::timeout_at(patience.min(deadline), upstream.next()).await;
-        let chunk = match next {
-            Err(_) if Instant::now() < deadline => {
-                let ready = held.freeze();
-                return Ok(OpenedBody::Stream {
-                    upstream,
-                    decoder,
-                    ready,
-                    deadline,
-                });
+        let chunk = match tokio::time::timeout_at(held_until, upstream.next()).await {
+            Err(_) if held_until < deadline => {
+                return Ok(opened(upstream, decoder, held.freeze()));
             }
             Err(_) => return Err(Failure::from_error(&UpstreamError::Timeout(Phase::Total))),
             Ok(Some(Err(error))) => return Err(Failure::from_error(&error)),
             Ok(None) if decoder.end() == StreamEnd::Complete => {
-                let upstream = Box::pin(futures_util::stream::empty());
-                let ready = held.freeze();
-                return Ok(OpenedBody::Stream {
-                    upstream,
-                    decoder,
-                    ready,
-                    deadline,
-                });
+                let ended = Box::pin(futures_util::stream::empty());
+                return Ok(opened(ended, decoder, held.freeze()));
             }
             Ok(None) => {
                 return Err(bad_answer(
@@ -349,23 +340,17 @@ async fn open_stream(
                 "the provider's stream began with an error",
             ));
         }
-        let is_worth_giving = decoder.has_content() || decoder.is_done();
+        let is_much = held.len() + ready.len() > HELD_BACK_BYTES_MAX;
+        let is_worth_giving = decoder.has_content() || decoder.is_done() || is_much;
         if is_worth_giving && held.is_empty() {
-            return Ok(OpenedBody::Stream {
-                upstream,
-                decoder,
-                ready,
-                deadline,
-            });
+            return Ok(opened(upstream, decoder, ready));
+        }
+        if held.is_empty() && !ready.is_empty() {
+            held_until = deadline.min(Instant::now() + HELD_BACK_MAX);
         }
         held.extend_from_slice(&ready);
         if is_worth_giving {
-            return Ok(OpenedBody::Stream {
-                upstream,
-                decoder,
-                ready: held.freeze(),
-                deadline,
-            });
+            return Ok(opened(upstream, decoder, held.freeze()));
         }
     }
 }

@@ -264,6 +264,27 @@ async fn the_head_of_a_slow_stream_comes_before_its_content() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn comments_do_not_hold_the_head_back_for_long() {
+    let comment = |text: &str| Part::Chunk(format!(": {text}\n\n").into());
+    let waiting = (0..60).flat_map(|_| [comment("processing"), Part::Wait(SECOND)]);
+    let flood = (0..60).map(|_| comment(&"x".repeat(5_000)));
+    for mut parts in [waiting.collect::<Vec<_>>(), flood.collect()] {
+        parts.extend([content("a"), usage(1, 1), Part::Silence]);
+        let world = World::new();
+        world.provider().queue([Act::Stream(parts)]);
+        let began = Instant::now();
+        let mut reply = world.chat(&world.key(), &ask_stream()).await;
+        assert!(began.elapsed() <= 3 * SECOND, "{:?}", began.elapsed());
+        let first = next_chunk(&mut reply).await.unwrap();
+        assert!(
+            first.starts_with(": ") && first.len() < 80_000,
+            "{}",
+            first.len()
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_fails_before_its_content_goes_to_the_next_target() {
     let role = event(&json!({"choices": [{"index": 0, "delta": {"role": "assistant"}}]}));
