@@ -1,9 +1,12 @@
 //! API keys over HTTP and the command line, and the admin API's own errors.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tollgate_testkit::{exchange, request};
 
-use crate::common::{chat, key_of, start};
+use crate::common::{chat, key_of, start, sum};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -183,4 +186,99 @@ fn the_command_line_is_a_client_of_the_api() {
     assert_eq!(usage[0]["input_tokens"], 4, "{usage}");
     drop(run(&["keys", "revoke", created["id"].as_str().unwrap()]));
     assert_eq!(gateway.send_as(&key, "GET", "/v1/models", None).status, 401);
+}
+
+#[test]
+fn lists_come_in_pages_that_miss_and_repeat_nothing() {
+    let (_upstream, gateway) = start();
+    for number in 0..6 {
+        drop(gateway.create_key(&json!({"name": format!("k{number}")})));
+        let body = chat(if number % 2 == 0 { "m" } else { "s" }, (1, 1));
+        assert_eq!(gateway.post(CHAT, &body).status, 200);
+    }
+    drop(gateway.wait_for_usage("model", |rows| sum(rows, "requests") == 6));
+    for (path, field, count) in [("keys?", "id", 7), ("usage?group_by=model&", "model", 2)] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = gateway
+                .get(&format!("/api/v1/{path}limit=1{cursor}"))
+                .json();
+            let rows = page["data"].as_array().unwrap();
+            assert!(rows.len() <= 1, "{page}");
+            seen.extend(
+                rows.iter()
+                    .map(|row| row[field].as_str().unwrap().to_owned()),
+            );
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        let distinct: HashSet<&String> = seen.iter().collect();
+        assert_eq!(
+            (seen.len(), distinct.len()),
+            (count, count),
+            "{path}: {seen:?}"
+        );
+    }
+}
+
+#[test]
+fn organizations_never_see_each_other() {
+    let (_upstream, mut gateway) = start();
+    let own = gateway.create_key(&json!({"name": "first"}));
+    let other = key_of(&gateway.create_key(&json!({"name": "second", "role": "org_owner"})));
+    assert_eq!(gateway.post(CHAT, &chat("m", (5, 2))).status, 200);
+    gateway.sigterm();
+    assert_eq!(
+        gateway.wait_for_exit(Duration::from_secs(10)).code(),
+        Some(0)
+    );
+    let id = "07".repeat(16);
+    gateway.tamper(&format!(
+        "INSERT INTO organizations (id, name, blocked, created_at_us) VALUES (x'{id}', 'second', 0, 0)"
+    ));
+    gateway.tamper(&format!(
+        "UPDATE api_keys SET org_id = x'{id}' WHERE name = 'second'"
+    ));
+    gateway.restart();
+
+    let ask = |method: &str, path: &str| gateway.send_as(&other, method, path, None);
+    let keys = ask("GET", "/api/v1/keys").json();
+    let names: Vec<&Value> = keys["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|k| &k["name"])
+        .collect();
+    assert_eq!(names, ["second"]);
+    assert_eq!(
+        ask("GET", "/api/v1/usage?group_by=model").json()["data"],
+        json!([])
+    );
+    let path = format!("/api/v1/keys/{}", own["id"].as_str().unwrap());
+    assert_eq!(ask("DELETE", &path).status, 404);
+    assert_eq!(
+        gateway
+            .send_as(&key_of(&own), "GET", "/v1/models", None)
+            .status,
+        200
+    );
+    let cursor = format!("/api/v1/keys?cursor={}", own["id"].as_str().unwrap());
+    assert!(!ask("GET", &cursor).text().contains("first"));
+    let change = json!({"rpm_limit": 1});
+    assert_eq!(
+        gateway
+            .send_as(&other, "PATCH", "/api/v1/organization", Some(&change))
+            .status,
+        200
+    );
+    for _ in 0..3 {
+        assert_eq!(
+            gateway.post(CHAT, &chat("m", (5, 2))).status,
+            200,
+            "the other's limit"
+        );
+    }
+    drop(gateway.wait_for_usage("model", |rows| sum(rows, "requests") == 4));
 }

@@ -314,3 +314,56 @@ fn chunks_are_passed_on_as_they_come() {
     let quartile = first_chunks[first_chunks.len() / 4];
     assert!(quartile < Duration::from_millis(5), "{first_chunks:?}");
 }
+
+/// The memory that the process has, in KiB.
+fn memory(gateway: &Gateway) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_the_provider_back() {
+    let (upstream, gateway) = start();
+    let fast = StreamScript {
+        end: StreamEnd::Never,
+        ..StreamScript::default()
+    };
+    upstream.on("up-s", Script::stream(fast));
+    let before = memory(&gateway);
+    let mut connection = Connection::open(gateway.address()).unwrap();
+    connection
+        .send(&chat_bytes(&gateway, &stream("s", (2, 4))))
+        .unwrap();
+    let served = || {
+        upstream
+            .calls()
+            .first()
+            .map_or(0, |call| call.tokens_served)
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut last = 0;
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = served();
+        if now > 0 && now == last {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{now} tokens were sent to nobody"
+        );
+        last = now;
+    }
+    let grown = memory(&gateway).saturating_sub(before);
+    assert!(grown < 32 << 10, "{grown} KiB more");
+    drop(connection);
+    let is_cancelled = |calls: &[Call]| matches!(calls[0].end, End::Cancelled(_));
+    assert!(
+        upstream.wait_until(Duration::from_secs(5), is_cancelled),
+        "never cancelled"
+    );
+}

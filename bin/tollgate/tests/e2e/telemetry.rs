@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tollgate_testkit::{Call, Gateway, GatewaySettings, PROVIDER_KEY, Script, ScriptedUpstream};
+use tollgate_testkit::{
+    Call, Gateway, GatewaySettings, PROVIDER_KEY, Script, ScriptedUpstream, exchange, request,
+};
 
 use crate::common::{chat, start_with, stream};
 
@@ -150,6 +152,38 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
         }
     }
     found
+}
+
+#[test]
+fn a_trace_goes_on_from_the_client_to_the_provider() {
+    let sink = ScriptedUpstream::start();
+    let telemetry = format!("otlp_endpoint = \"http://{}\"", sink.address());
+    let (upstream, gateway) = start_with(GatewaySettings {
+        telemetry,
+        ..GatewaySettings::default()
+    });
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let bearer = format!("Bearer {}", gateway.key());
+    let parent = format!("00-{trace}-{span}-01");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("traceparent", parent.as_str()),
+    ];
+    let bytes = request(
+        "POST",
+        "/v1/chat/completions",
+        &headers,
+        Some(&chat("m", (1, 1))),
+    );
+    assert_eq!(exchange(gateway.address(), &bytes).unwrap().status, 200);
+    let told = upstream.calls()[0]
+        .header("traceparent")
+        .unwrap()
+        .to_owned();
+    assert!(
+        told.starts_with(&format!("00-{trace}-")) && !told.contains(span),
+        "{told}"
+    );
 }
 
 #[test]
