@@ -1,9 +1,16 @@
 //! One line per request.
 
+use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use crate::json_line::{JsonLine, rfc3339};
-use crate::logs::{LogFormat, LogGuard, Sink};
+use crate::json_line::{JsonLine, push_escaped, push_rfc3339};
+use crate::logs::{LogFormat, LogGuard};
+use crate::redact::redact;
+use crate::sink::Sink;
+
+/// Model names are cut to this: with a pattern of models, clients choose them.
+const MODEL_BYTES_MAX: usize = 128;
 
 /// What is logged of a request: never its content or its credential.
 #[derive(Debug, Clone, Default)]
@@ -48,11 +55,17 @@ pub struct AccessRecord<'a> {
     pub client_ip: Option<&'a str>,
 }
 
-/// Writes the line of each request straight into the log's buffer.
+/// Writes the line of each request straight into the log's buffer, at the level of information.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     sink: Sink,
     format: LogFormat,
+    is_on: bool,
+}
+
+thread_local! {
+    /// So that a line costs no allocation.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl AccessLog {
@@ -62,10 +75,11 @@ impl AccessLog {
         Self {
             sink: logs.sink.clone(),
             format: logs.format,
+            is_on: logs.has_access_lines,
         }
     }
 
-    /// Returns how many log lines were dropped because the buffer was full.
+    /// Returns how many log lines were dropped because nobody read them fast enough.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.sink.dropped()
@@ -73,24 +87,33 @@ impl AccessLog {
 
     /// Writes one line.
     pub fn write(&self, record: &AccessRecord<'_>) {
-        let line = match self.format {
-            LogFormat::Json => json(record),
-            LogFormat::Pretty => pretty(record),
-        };
-        self.sink.push(line.as_bytes());
+        if !self.is_on {
+            return;
+        }
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            match self.format {
+                LogFormat::Json => json(line, record, SystemTime::now()),
+                LogFormat::Pretty => pretty(line, record, SystemTime::now()),
+            }
+            self.sink.push(line.as_bytes());
+        });
     }
 }
 
-fn now_micros() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+/// The model's name as it may be written.
+fn model_name<'a>(record: &AccessRecord<'a>) -> Option<std::borrow::Cow<'a, str>> {
+    let model = record.model?;
+    Some(redact(
+        model
+            .get(..model.floor_char_boundary(MODEL_BYTES_MAX))
+            .unwrap_or_default(),
+    ))
 }
 
-fn json(record: &AccessRecord<'_>) -> String {
-    let mut line = JsonLine::new();
-    line.string("timestamp", &rfc3339(now_micros()));
+fn json(line: &mut String, record: &AccessRecord<'_>, now: SystemTime) {
+    let mut line = JsonLine::begin(line);
+    line.time("timestamp", now);
     line.string("level", "INFO");
     line.string("message", "request");
     line.string("request.id", record.request_id);
@@ -102,7 +125,7 @@ fn json(record: &AccessRecord<'_>) -> String {
     line.number("overhead_us", record.overhead_us);
     line.optional("org.id", record.org_id);
     line.optional("key.id", record.key_id);
-    line.optional("model", record.model);
+    line.optional("model", model_name(record).as_deref());
     line.optional("provider", record.provider);
     line.number("attempts", record.attempts);
     line.boolean("stream", record.is_stream);
@@ -112,50 +135,86 @@ fn json(record: &AccessRecord<'_>) -> String {
     line.optional("state", record.state);
     line.optional("error.code", record.error_code);
     line.optional("client.ip", record.client_ip);
-    line.end()
+    line.end();
 }
 
-fn pretty(record: &AccessRecord<'_>) -> String {
-    let time = rfc3339(now_micros());
-    let clean = |text: Option<&str>| -> String {
-        text.unwrap_or("-")
-            .chars()
-            .filter(|c| !c.is_control())
-            .collect()
-    };
-    format!(
-        "{}  INFO {} {} {} {} {}.{:03} ms {}+{} tokens ${} {}\n",
-        time,
+fn pretty(line: &mut String, record: &AccessRecord<'_>, now: SystemTime) {
+    push_rfc3339(line, now);
+    let model = model_name(record);
+    for word in [
+        "  INFO",
         record.method,
         record.route,
+        model.as_deref().unwrap_or("-"),
+    ] {
+        line.push(' ');
+        push_escaped(line, word);
+    }
+    let (millis, micros) = (record.duration_us / 1_000, record.duration_us % 1_000);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        line,
+        " {} {millis}.{micros:03} ms {}+{} tokens ${} {} {}",
         record.status,
-        clean(record.model),
-        record.duration_us / 1_000,
-        record.duration_us % 1_000,
         record.input_tokens,
         record.output_tokens,
-        clean(record.cost_usd),
-        clean(record.error_code.or(record.state)),
-    )
+        record.cost_usd.unwrap_or("0"),
+        record.error_code.or(record.state).unwrap_or("-"),
+        record.request_id,
+    );
+    line.push('\n');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json as value};
 
-    #[test]
-    fn a_line_holds_what_is_known_and_nothing_else() {
-        let line = json(&AccessRecord {
+    fn record<'a>(model: &'a str) -> AccessRecord<'a> {
+        AccessRecord {
             request_id: "req_1",
             method: "POST",
             route: "/v1/chat/completions",
             status: 200,
-            model: Some("m\n"),
+            duration_us: 12_034,
+            model: Some(model),
+            is_stream: true,
             ..AccessRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_line_holds_what_is_known_and_nothing_else() {
+        let mut line = String::new();
+        json(&mut line, &record("m\n"), SystemTime::UNIX_EPOCH);
+        let read: Value = serde_json::from_str(&line).unwrap();
+        let expected = value!({
+            "timestamp": "1970-01-01T00:00:00.000000Z", "level": "INFO", "message": "request",
+            "request.id": "req_1", "http.method": "POST", "http.route": "/v1/chat/completions",
+            "http.status": 200, "duration_us": 12_034, "overhead_us": 0, "model": "m\n", "attempts": 0,
+            "stream": true, "input_tokens": 0, "output_tokens": 0,
         });
-        assert!(line.contains("\"http.status\":200"));
-        assert!(line.contains("\"model\":\"m\\u000a\""));
-        assert!(!line.contains("provider") && !line.contains("error.code"));
-        assert!(line.ends_with("}\n"));
+        assert_eq!(read, expected);
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn a_line_for_people_is_one_line() {
+        let mut line = String::new();
+        pretty(&mut line, &record("m\n\u{1b}[31m"), SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            line,
+            "1970-01-01T00:00:00.000000Z   INFO POST /v1/chat/completions m\\n\\u001b[31m 200 12.034 ms \
+             0+0 tokens $0 - req_1\n"
+        );
+    }
+
+    #[test]
+    fn names_that_clients_choose_are_cut_and_masked() {
+        let secret = "sk-abcdefghijklmnopqrstu";
+        let long = "é".repeat(10_000);
+        for (model, expected) in [(secret, "[redacted]"), (&long, &*"é".repeat(64))] {
+            assert_eq!(model_name(&record(model)).as_deref(), Some(expected));
+        }
     }
 }

@@ -1,31 +1,41 @@
-//! One line of JSON, written by hand: the hot path's only formatter.
+//! One line of JSON, written by hand into a buffer that is used again.
 
-/// Builds an object field by field.
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+/// Appends an object to a text, field by field.
 #[derive(Debug)]
-pub(crate) struct JsonLine {
-    text: String,
+pub(crate) struct JsonLine<'a> {
+    text: &'a mut String,
+    has_fields: bool,
 }
 
-impl JsonLine {
-    pub(crate) fn new() -> Self {
-        let mut text = String::with_capacity(512);
+impl<'a> JsonLine<'a> {
+    pub(crate) fn begin(text: &'a mut String) -> Self {
         text.push('{');
-        Self { text }
+        Self {
+            text,
+            has_fields: false,
+        }
+    }
+
+    /// Ends the object and the line.
+    pub(crate) fn end(self) {
+        self.text.push_str("}\n");
     }
 
     fn key(&mut self, name: &str) {
-        if self.text.len() > 1 {
-            self.text.push(',');
-        }
-        self.text.push('"');
-        self.text.push_str(name);
+        self.text
+            .push_str(if self.has_fields { ",\"" } else { "\"" });
+        self.has_fields = true;
+        push_escaped(self.text, name);
         self.text.push_str("\":");
     }
 
     pub(crate) fn string(&mut self, name: &str, value: &str) {
         self.key(name);
         self.text.push('"');
-        push_escaped(&mut self.text, value);
+        push_escaped(self.text, value);
         self.text.push('"');
     }
 
@@ -36,23 +46,30 @@ impl JsonLine {
     }
 
     pub(crate) fn number(&mut self, name: &str, value: u64) {
+        self.bare(name, itoa::Buffer::new().format(value));
+    }
+
+    /// A value that is valid JSON as it stands.
+    pub(crate) fn bare(&mut self, name: &str, value: &str) {
         self.key(name);
-        self.text.push_str(itoa::Buffer::new().format(value));
+        self.text.push_str(value);
     }
 
     pub(crate) fn boolean(&mut self, name: &str, value: bool) {
-        self.key(name);
-        self.text.push_str(if value { "true" } else { "false" });
+        self.bare(name, if value { "true" } else { "false" });
     }
 
-    pub(crate) fn end(mut self) -> String {
-        self.text.push_str("}\n");
-        self.text
+    pub(crate) fn time(&mut self, name: &str, time: SystemTime) {
+        self.key(name);
+        self.text.push('"');
+        push_rfc3339(self.text, time);
+        self.text.push('"');
     }
 }
 
-/// Escapes what JSON must, and every control character.
-fn push_escaped(out: &mut String, value: &str) {
+/// Appends a text with what JSON demands escaped, and every control character, so that no line can
+/// be forged and no terminal be driven.
+pub(crate) fn push_escaped(out: &mut String, value: &str) {
     let is_plain = |b: u8| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\';
     if value.bytes().all(is_plain) {
         return out.push_str(value);
@@ -61,19 +78,48 @@ fn push_escaped(out: &mut String, value: &str) {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                // Control characters are all below U+00A0. Writing to a string cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }
 }
 
-/// Formats microseconds since the epoch as RFC 3339 in UTC.
-pub(crate) fn rfc3339(micros: u64) -> String {
-    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
+/// Appends a time as RFC 3339 in UTC, to the microsecond.
+pub(crate) fn push_rfc3339(out: &mut String, time: SystemTime) {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    push_digits(out, year, 4);
+    for (mark, number) in [('-', month), ('-', day)] {
+        out.push(mark);
+        push_digits(out, number, 2);
+    }
+    for (mark, number) in [
+        ('T', second / 3_600),
+        (':', second / 60 % 60),
+        (':', second % 60),
+    ] {
+        out.push(mark);
+        push_digits(out, number, 2);
+    }
+    out.push('.');
+    push_digits(out, u64::from(since.subsec_micros()), 6);
+    out.push('Z');
+}
+
+/// Appends a number with zeros before it.
+fn push_digits(out: &mut String, number: u64, width: usize) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number);
+    (digits.len()..width).for_each(|_| out.push('0'));
+    out.push_str(digits);
 }
 
 /// Days since 1970-01-01 as year, month and day
@@ -98,35 +144,60 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn times_are_right_around_leap_days() {
         for (seconds, expected) in [
-            (0, "1970-01-01T00:00:00.000000Z"),
-            (951_782_399, "2000-02-28T23:59:59.000000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000000Z"),
-            (951_868_800, "2000-03-01T00:00:00.000000Z"),
-            (1_790_000_000, "2026-09-21T14:13:20.000000Z"),
-            (4_102_444_799, "2099-12-31T23:59:59.000000Z"),
+            (0, "1970-01-01T00:00:00.000007Z"),
+            (951_782_399, "2000-02-28T23:59:59.000007Z"),
+            (951_782_400, "2000-02-29T00:00:00.000007Z"),
+            (951_868_800, "2000-03-01T00:00:00.000007Z"),
+            (1_790_000_000, "2026-09-21T14:13:20.000007Z"),
+            (4_102_444_799, "2099-12-31T23:59:59.000007Z"),
         ] {
-            assert_eq!(rfc3339(seconds * 1_000_000), expected);
+            let mut text = String::new();
+            push_rfc3339(
+                &mut text,
+                SystemTime::UNIX_EPOCH + Duration::new(seconds, 7_000),
+            );
+            assert_eq!(text, expected);
         }
     }
 
     #[test]
-    fn whatever_a_value_holds_the_line_stays_one_json_object() {
-        let mut line = JsonLine::new();
-        line.string("a", "quote \" slash \\ line\nbell\u{7} escape\u{1b}[31m é");
+    fn each_kind_of_value_is_written_as_json() {
+        let mut text = String::new();
+        let mut line = JsonLine::begin(&mut text);
+        line.string(
+            "a",
+            "quote \" slash \\ line\nbell\u{7} escape\u{1b}[31m next\u{85} é",
+        );
         line.number("n", u64::MAX);
         line.boolean("b", true);
         line.optional("none", None);
-        let text = line.end();
-        assert_eq!(text.matches('\n').count(), 1);
+        line.end();
         assert_eq!(
             text,
-            "{\"a\":\"quote \\\" slash \\\\ line\\u000abell\\u0007 escape\\u001b[31m é\",\
+            "{\"a\":\"quote \\\" slash \\\\ line\\nbell\\u0007 escape\\u001b[31m next\\u0085 é\",\
              \"n\":18446744073709551615,\"b\":true}\n"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_and_stays_on_its_line(name in any::<String>(), value in any::<String>()) {
+            let mut text = String::new();
+            let mut line = JsonLine::begin(&mut text);
+            line.string(&name, &value);
+            line.end();
+            prop_assert!(text.trim_end_matches('\n').chars().all(|c| !c.is_control()));
+            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(read, serde_json::json!({ name: value }));
+        }
     }
 }

@@ -1,21 +1,30 @@
-//! A span per request and per upstream call, with the GenAI semantic conventions
+//! A span per request and per upstream call, with the `GenAI` semantic conventions
 //! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>).
 
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
-    Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _,
-    TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
+    Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _,
+    TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span,
+};
 
-use crate::TelemetryError;
+use crate::error::TelemetryError;
+use crate::trace_parent::{parse, written};
 
 /// How long one export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the end waits for the last export.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Spans that wait at most; those beyond it are dropped, and the log says so.
+const QUEUE_MAX: usize = 8_192;
 
 /// Where spans go.
 #[derive(Debug, Clone)]
@@ -96,18 +105,26 @@ impl Tracer {
         let Some(endpoint) = &config.otlp_endpoint else {
             return Ok(Self { on: None });
         };
+        // The exporter's client has no cryptography of its own. One that is there already serves as well.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .with_timeout(EXPORT_TIMEOUT)
             .build()?;
-        let share = Sampler::TraceIdRatioBased(config.sample_ratio);
+        let share = Sampler::TraceIdRatioBased(config.sample_ratio.clamp(0.0, 1.0));
         let resource = Resource::builder()
             .with_service_name(config.service_name.clone())
             .build();
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(QUEUE_MAX)
+            .build();
+        let processor = BatchSpanProcessor::builder(exporter)
+            .with_batch_config(batches)
+            .build();
         let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
+            .with_span_processor(processor)
             .with_sampler(Sampler::ParentBased(Box::new(share)))
             .with_resource(resource)
             .build();
@@ -122,7 +139,7 @@ impl Tracer {
     pub fn begin(&self, trace_parent: Option<&str>) -> RequestSpan {
         let parent = trace_parent.and_then(parse);
         let Some((_, tracer)) = &self.on else {
-            let received = parent.as_ref().and(trace_parent).map(ToOwned::to_owned);
+            let received = parent.as_ref().map(written);
             return RequestSpan {
                 span: None,
                 received,
@@ -140,10 +157,10 @@ impl Tracer {
         }
     }
 
-    /// Sends what is left, and ends.
+    /// Sends what is left, for at most two seconds, and ends.
     pub fn stop(self) {
         if let Some((provider, _)) = self.on
-            && let Err(error) = provider.shutdown_with_timeout(EXPORT_TIMEOUT)
+            && let Err(error) = provider.shutdown_with_timeout(LAST_WAIT)
         {
             tracing::warn!(%error, "the last traces could not be exported");
         }
@@ -157,13 +174,7 @@ impl RequestSpan {
         let Some((span, _)) = &self.span else {
             return self.received.clone();
         };
-        let context = span.span_context();
-        let flags = context.trace_flags().to_u8();
-        Some(format!(
-            "00-{}-{}-{flags:02x}",
-            context.trace_id(),
-            context.span_id()
-        ))
+        Some(written(span.span_context()))
     }
 
     /// Returns the id of the trace.
@@ -182,7 +193,9 @@ impl RequestSpan {
     /// Returns whether anybody will see the span: if not, nothing needs to be gathered for it.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.span.as_ref().is_some_and(|(span, _)| span.is_recording())
+        self.span
+            .as_ref()
+            .is_some_and(|(span, _)| span.is_recording())
     }
 
     /// Ends the span and makes one for each upstream call.
@@ -259,6 +272,11 @@ impl AttemptFacts<'_> {
                 i64::from(status),
             ));
         }
+        if self.state != "ok" {
+            let status = self.status.filter(|status| *status >= 400);
+            let kind = status.map_or_else(|| self.state.to_owned(), |status| status.to_string());
+            attributes.push(KeyValue::new("error.type", kind));
+        }
         let builder = SpanBuilder::from_name(named(self.operation, Some(self.model)))
             .with_kind(SpanKind::Client)
             .with_start_time(self.started)
@@ -279,49 +297,11 @@ fn named(operation: &str, model: Option<&str>) -> String {
     )
 }
 
-/// Reads a `traceparent` of version 00 (<https://www.w3.org/TR/trace-context/#traceparent-header>).
-fn parse(text: &str) -> Option<SpanContext> {
-    let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let mut parts = text.split('-');
-    let (version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let lengths = (version.len(), trace.len(), span.len(), flags.len());
-    let is_whole = parts.next().is_none() && lengths == (2, 32, 16, 2);
-    if !is_whole || version != "00" || ![trace, span, flags].into_iter().all(is_hex) {
-        return None;
-    }
-    let context = SpanContext::new(
-        TraceId::from_hex(trace).ok()?,
-        SpanId::from_hex(span).ok()?,
-        TraceFlags::new(u8::from_str_radix(flags, 16).ok()? & 1),
-        true,
-        TraceState::default(),
-    );
-    context.is_valid().then_some(context)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    #[test]
-    fn only_a_whole_traceparent_is_one() {
-        assert!(parse(PARENT).is_some_and(|context| context.is_sampled()));
-        for bad in [
-            "",
-            "00",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
-            "00-éaf7651916cd43dd8448eb211c80319-b7ad6b7169203331-01",
-        ] {
-            assert!(parse(bad).is_none(), "{bad}");
-        }
-    }
 
     #[test]
     fn without_a_collector_the_clients_trace_is_passed_on() {
