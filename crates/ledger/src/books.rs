@@ -141,7 +141,7 @@ fn fits(
     }
     Err(LedgerError::BudgetExceeded {
         scope,
-        resets_at: budget.policy.window_end(now),
+        resets_at: budget.policy.window_end(budget.window_start),
     })
 }
 

@@ -264,6 +264,8 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use tollgate_domain::BudgetScope;
 
     use super::*;
@@ -319,13 +321,30 @@ mod tests {
             reserve(&writer, n).settle(outcome(n));
         }
         assert!(ledger.drained(PATIENCE));
-        let first = format!("{:06}.tgj", 0);
-        let is_first = |path: &std::path::PathBuf| path.to_string_lossy().ends_with(&first);
+        let is_first = |path: &PathBuf| path.to_string_lossy().ends_with("-000000.tgj");
         assert!(dir.segments().iter().any(is_first));
         open_call.settle(outcome(1));
         assert!(ledger.clone().close(PATIENCE));
         assert_eq!(dir.segments().len(), 0);
         assert_eq!(store.events().len(), 501);
+    }
+
+    #[test]
+    fn a_segment_that_is_booked_is_ended_long_before_it_is_full() {
+        let dir = TempDir::new();
+        let (ledger, _) = open(&dir, FlakyStore::default());
+        let writer = ledger.writer().unwrap();
+        // Forty calls are less than a segment, and more than the part of it that is worth a file.
+        for n in 0..40 {
+            reserve(&writer, n).settle(outcome(n));
+            assert!(ledger.drained(PATIENCE));
+            let cycle = ledger.journal().cycle();
+            while ledger.journal().cycle() < cycle + 2 {
+                thread::yield_now();
+            }
+        }
+        let is_first = |path: &PathBuf| path.to_string_lossy().ends_with("-000000.tgj");
+        assert!(!dir.segments().iter().any(is_first));
     }
 
     #[test]

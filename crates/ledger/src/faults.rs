@@ -76,6 +76,7 @@ fn one_failure_anywhere_loses_nothing_and_books_nothing_twice() {
         assert_eq!(booked, expected, "failure {n}");
         assert!(ledger.close(PATIENCE));
         assert_eq!(dir.segments().len(), 0, "failure {n}");
+        assert_eq!(disk.misuses(), 0, "failure {n}");
         if disk.operations() < n {
             return;
         }
@@ -176,6 +177,7 @@ fn what_is_durable_survives_a_power_cut_whatever_fails_once() {
             let is_kept = |e: &&UsageEvent| e.attempt_id == id && e.state == TerminalState::Ok;
             assert_eq!(kept.iter().filter(is_kept).count(), 1, "failure {n}");
         }
+        assert_eq!(disk.misuses(), 0, "failure {n}");
         if disk.operations() < n {
             return;
         }
@@ -228,7 +230,7 @@ fn the_fallback_directory_is_used_and_recovered() {
 }
 
 #[test]
-fn accounts_are_kept_while_their_charges_wait_in_memory() {
+fn accounts_are_kept_until_what_was_written_late_is_booked() {
     let dir = TempDir::new();
     let store = Arc::new(FlakyStore::default());
     let disk = TestDisk::new(Fault::Never);
@@ -242,10 +244,56 @@ fn accounts_are_kept_while_their_charges_wait_in_memory() {
     reservation.settle(outcome(10));
     drop(org);
     let later = NOW.plus_seconds(3_600);
-    assert_eq!(ledger.sweep(later), 0);
+    let cycle = || ledger.journal().cycle();
+    let settled_in = cycle();
+    until("the drain goes on", || cycle() > settled_in + 3);
+    assert_eq!(ledger.sweep(later), 0, "it is only in memory");
+    store.set_down(true);
     disk.set(Fault::Never);
+    until("it admits again", || ledger.health().is_admitting);
+    assert_eq!(ledger.sweep(later), 0, "it is only in the journal");
+    store.set_down(false);
     assert!(ledger.drained(PATIENCE));
     until("it is forgotten", || ledger.sweep(later) == 1);
     let org = ledger.account(scope, policy(100, "1d")).unwrap();
     assert_eq!(org.balance(NOW).unwrap().spent, cost(10));
+}
+
+#[test]
+fn what_is_written_is_on_the_disk_when_the_ledger_ends() {
+    let dir = TempDir::new();
+    let store = Arc::new(FlakyStore::default());
+    let disk = TestDisk::new(Fault::Never);
+    let config = LedgerConfig {
+        sync_interval: Duration::from_secs(60),
+        ..dir.config()
+    };
+    let ledger = open(&disk, config, &store);
+    store.set_down(true);
+    let writer = ledger.writer().unwrap();
+    let (org, key) = accounts();
+    let reservation = writer.reserve(draft(1), &org, &key, cost(1)).unwrap();
+    reservation.settle(outcome(1));
+    drop(ledger);
+    let image = disk.image_after_power_cut();
+    let after = Arc::new(FlakyStore::default());
+    let (_ledger, recovery) = Ledger::open(image.config(), after, now).unwrap();
+    assert_eq!(recovery.events, 1);
+}
+
+#[test]
+fn what_is_settled_after_the_end_is_still_made_durable() {
+    let dir = TempDir::new();
+    let store = Arc::new(FlakyStore::default());
+    let disk = TestDisk::new(Fault::Never);
+    let config = LedgerConfig {
+        durability: Durability::Power,
+        ..dir.config()
+    };
+    let ledger = open(&disk, config, &store);
+    let writer = ledger.writer().unwrap();
+    let (org, key) = accounts();
+    let reservation = writer.reserve(draft(1), &org, &key, cost(1)).unwrap();
+    assert!(ledger.close(PATIENCE));
+    assert!(is_durable(reservation.settle(outcome(1))));
 }

@@ -61,6 +61,8 @@ pub(crate) struct Journal {
     segments: Mutex<Vec<Arc<Segment>>>,
     writers: Mutex<Vec<Weak<Core>>>,
     workers: AtomicU32,
+    /// A segment was made whose name may not be on the disk yet.
+    has_new_names: AtomicBool,
     ballast: Mutex<bool>,
     is_disk_full: AtomicBool,
     is_closed: AtomicBool,
@@ -100,6 +102,7 @@ impl Journal {
             segments: Mutex::default(),
             writers: Mutex::default(),
             workers: AtomicU32::new(0),
+            has_new_names: AtomicBool::new(false),
             ballast: Mutex::new(false),
             is_disk_full: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -191,6 +194,7 @@ impl Journal {
         let name = self.name(worker, seq);
         let path = dir.join(name.to_string());
         let sink = self.disk.create(&path)?;
+        self.has_new_names.store(true, Ordering::Release);
         let segment = Arc::new(Segment::new(name, path));
         self.segments.lock().push(Arc::clone(&segment));
         Ok((segment, sink))
@@ -214,14 +218,21 @@ impl Journal {
         }
     }
 
-    /// Forces the names of the segments to the disk.
-    pub(crate) fn sync_dirs(&self) -> bool {
-        self.config.dirs().all(|dir| {
+    /// Forces the names of the segments to the disk; returns whether they are there.
+    pub(crate) fn sync_names(&self) -> bool {
+        if !self.has_new_names.swap(false, Ordering::AcqRel) {
+            return true;
+        }
+        let is_synced = self.config.dirs().all(|dir| {
             self.disk
                 .sync_dir(dir)
                 .inspect_err(|error| self.note_failure("sync", dir, error))
                 .is_ok()
-        })
+        });
+        if !is_synced {
+            self.has_new_names.store(true, Ordering::Release);
+        }
+        is_synced
     }
 
     pub(crate) fn health(&self) -> JournalHealth {

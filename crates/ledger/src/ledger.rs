@@ -161,6 +161,11 @@ impl Ledger {
         is_drained
     }
 
+    #[cfg(test)]
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.inner.journal
+    }
+
     /// Checks that every attempt in the journal has one end, that the journal is readable, and that
     /// the sums over the events are those that the store keeps. Changes nothing and takes no lock:
     /// run it while no process writes this journal.

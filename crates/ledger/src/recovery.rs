@@ -323,8 +323,8 @@ mod tests {
             ..FlakyStore::default()
         });
         let config = killed.config();
+        let image = killed.image();
         for _ in 0..2 {
-            let image = killed.image();
             for path in image.segments() {
                 fs::copy(&path, config.journal_dir.join(path.file_name().unwrap())).unwrap();
             }

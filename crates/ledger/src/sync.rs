@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::journal::{Journal, Urgency};
 
-/// How often a disk that fails is tried again.
+/// How often a disk that fails is tried again, and whether there is room for the ballast again.
 const RETRY: Duration = Duration::from_millis(250);
+const BALLAST_RETRY: Duration = Duration::from_secs(2);
 
 /// Runs until the journal is stopped.
 pub(crate) fn run(journal: &Journal) {
+    let mut ballast_due = Instant::now();
     while !journal.is_stopping() {
         wait(journal);
         journal.sync_bell.silence();
@@ -18,9 +20,11 @@ pub(crate) fn run(journal: &Journal) {
             writer.sync();
             is_failing |= writer.is_stuck();
         }
-        if journal.is_disk_full() {
-            is_failing |= journal.restore_ballast().is_err();
+        if journal.is_disk_full() && Instant::now() >= ballast_due {
+            let _ = journal.restore_ballast();
+            ballast_due = Instant::now() + BALLAST_RETRY;
         }
+        is_failing |= journal.is_disk_full();
         if is_failing {
             journal.sync_bell.ring(Urgency::Soon);
             thread::park_timeout(RETRY);

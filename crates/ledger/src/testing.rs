@@ -216,6 +216,8 @@ struct DiskState {
     fault: Mutex<Fault>,
     operations: AtomicUsize,
     appends: AtomicUsize,
+    /// How often a file was written that had given an error before.
+    misuses: AtomicUsize,
     /// Bytes of every file: written, forced to the disk, and whether its name was.
     files: Mutex<HashMap<PathBuf, Lengths>>,
 }
@@ -225,6 +227,7 @@ struct Lengths {
     written: u64,
     synced: u64,
     is_named: bool,
+    has_failed: bool,
 }
 
 #[derive(Debug)]
@@ -240,6 +243,7 @@ impl TestDisk {
             fault: Mutex::new(fault),
             operations: AtomicUsize::new(0),
             appends: AtomicUsize::new(0),
+            misuses: AtomicUsize::new(0),
             files: Mutex::default(),
         }))
     }
@@ -254,6 +258,10 @@ impl TestDisk {
 
     pub(crate) fn appends(&self) -> usize {
         self.0.appends.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn misuses(&self) -> usize {
+        self.0.misuses.load(Ordering::Relaxed)
     }
 
     /// Returns a copy of the segments as a power cut would leave them.
@@ -325,16 +333,22 @@ impl Sink for TestFile {
         };
         if let Some(lengths) = self.disk.0.files.lock().get_mut(&self.path) {
             lengths.written += u64::try_from(bytes.len()).unwrap();
+            let misuses = usize::from(lengths.has_failed);
+            self.disk.0.misuses.fetch_add(misuses, Ordering::Relaxed);
+            lengths.has_failed |= result.is_err();
         }
         self.sink.append(bytes).and(result)
     }
 
     fn sync(&self) -> io::Result<()> {
         let written = self.disk.0.files.lock().get(&self.path).map(|l| l.written);
-        self.disk.operate(&self.path, true, 0)?;
+        let result = self.disk.operate(&self.path, true, 0);
         if let Some(lengths) = self.disk.0.files.lock().get_mut(&self.path) {
-            lengths.synced = written.unwrap_or(0);
+            match result {
+                Ok(()) => lengths.synced = written.unwrap_or(0),
+                Err(_) => lengths.has_failed = true,
+            }
         }
-        Ok(())
+        result
     }
 }

@@ -240,7 +240,7 @@ impl Core {
         opens.extend(state.current.clone());
         drop(state);
         opens.retain(|open| !open.segment.is_synced());
-        let are_names_synced = opens.is_empty() || self.journal.sync_dirs();
+        let are_names_synced = opens.is_empty() || self.journal.sync_names();
         let synced = opens
             .iter()
             .filter(|open| self.sync_segment(open, are_names_synced))
