@@ -2,6 +2,7 @@
 
 use tollgate_auth::KeyText;
 use tollgate_domain::{ApiKey, KeyId, Limits, OrgId, Organization, Role, Timestamp};
+use tollgate_store::StoreError;
 use uuid::Uuid;
 
 use crate::error::ControlError;
@@ -25,6 +26,14 @@ impl Control {
     /// # Errors
     /// A store's error.
     pub fn bootstrap(&self, text: &KeyText, now: Timestamp) -> Result<Bootstrapped, ControlError> {
+        match self.make_first(text, now) {
+            // Another process that starts on the same database was faster.
+            Err(ControlError::Store(StoreError::Conflict { .. })) => Ok(Bootstrapped::InUse),
+            done => done,
+        }
+    }
+
+    fn make_first(&self, text: &KeyText, now: Timestamp) -> Result<Bootstrapped, ControlError> {
         let found = self.store.find_organization_by_name(DEFAULT_ORGANIZATION)?;
         let org_id = match found {
             Some(found) if !self.store.list_api_keys(found.id, None, 1)?.is_empty() => {
@@ -32,6 +41,8 @@ impl Control {
             }
             // A start that was interrupted between the two is finished by the next.
             Some(found) => found.id,
+            // Its organization has another name by now.
+            None if self.store.auth_epoch()? > 0 => return Ok(Bootstrapped::InUse),
             None => self.add_default_organization(now)?,
         };
         self.store.add_api_key(&ApiKey {

@@ -31,7 +31,7 @@ impl Control {
         let data = page
             .data
             .into_iter()
-            .map(|row| UsageView::new(row, group_by))
+            .map(|row| UsageView::new(&row, group_by))
             .collect();
         Ok(Page {
             data,

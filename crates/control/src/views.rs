@@ -129,7 +129,7 @@ pub struct UsageView {
 }
 
 impl UsageView {
-    pub(crate) fn new(row: UsageRow, group_by: UsageGroup) -> Self {
+    pub(crate) fn new(row: &UsageRow, group_by: UsageGroup) -> Self {
         let group = |wanted: UsageGroup| (group_by == wanted).then(|| row.group.clone());
         Self {
             key: group(UsageGroup::Key),

@@ -1,0 +1,215 @@
+//! Keys: made within the creator's own rights, listed by pages, revoked once.
+
+use tollgate_auth::{Granted, KeyText, KeysManage, Principal};
+use tollgate_control::{ControlError, CreatedKey};
+use tollgate_domain::{ErrorKind, KeyId, Role};
+use tollgate_store::ApiKeyStore;
+use tollgate_validation::{NewApiKey, PageQuery, Valid};
+
+use crate::desk::{ACME, Desk, NOW, OTHER, granted, owner};
+
+fn input(json: &str) -> Valid<NewApiKey> {
+    Valid::from_json(json.as_bytes()).unwrap()
+}
+
+fn create(desk: &Desk, json: &str) -> Result<CreatedKey, ControlError> {
+    desk.control
+        .create_key(&granted::<KeysManage>(ACME), input(json), NOW)
+}
+
+#[test]
+fn a_made_key_is_kept_as_a_digest_with_all_that_was_asked_for() {
+    let desk = Desk::new();
+    let json = r#"{"name":"ci","role":"viewer","models":["m","n*"],"rpm_limit":1,"tpm_limit":2,
+        "max_parallel_requests":3,"max_budget":"4.5","budget_duration":"30d",
+        "expires_at":"2026-11-24T00:00:00Z"}"#;
+    let created = create(&desk, json).unwrap();
+    let text = KeyText::parse(&created.key).unwrap();
+    let kept = desk
+        .store
+        .find_api_key(ACME, created.view.id)
+        .unwrap()
+        .unwrap();
+    assert!(desk.pepper.matches(&text, &kept.mac));
+    assert_eq!((&*kept.public_id, &*kept.name), (text.public_id(), "ci"));
+    assert_eq!((kept.role, kept.created_at), (Role::Viewer, NOW));
+    assert_eq!(kept.models, ["m", "n*"]);
+    let limits = kept.limits;
+    let limits = [
+        limits.rpm_limit,
+        limits.tpm_limit,
+        limits.max_parallel_requests,
+    ];
+    assert_eq!(limits, [Some(1), Some(2), Some(3)]);
+    let budget = kept.budget.unwrap();
+    assert_eq!(budget.max_budget.to_string(), "4.5");
+    assert_eq!(budget.duration.unwrap().to_string(), "30d");
+    assert_eq!(kept.expires_at.unwrap().to_string(), "2026-11-24T00:00:00Z");
+}
+
+#[test]
+fn the_text_of_a_key_is_shown_once_and_never_in_debug_output() {
+    let desk = Desk::new();
+    let created = create(&desk, r#"{"name":"ci"}"#).unwrap();
+    let json = serde_json::to_value(&created).unwrap();
+    assert_eq!(json["key"], created.key);
+    assert_eq!(
+        (&json["name"], &json["role"]),
+        (&"ci".into(), &"member".into())
+    );
+    assert!(!format!("{created:?}").contains(&created.key));
+    let listed = serde_json::to_string(&created.view).unwrap();
+    assert!(
+        !listed.contains(&created.key) && !listed.contains("mac"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn a_key_may_not_use_models_that_its_creator_may_not() {
+    let desk = Desk::new();
+    let id = KeyId::from_bytes([9; 16]);
+    desk.add_key(ACME, id, Role::OrgOwner, &["gpt-*", "mine"]);
+    let creator = Principal {
+        key_id: id,
+        ..owner(ACME)
+    };
+    let granted = Granted::<KeysManage>::check(creator).unwrap();
+    for (models, is_allowed) in [
+        (r#"["gpt-4o"]"#, true),
+        (r#"["gpt-4*","mine"]"#, true),
+        (r#"["gpt-*"]"#, true),
+        ("[]", false),
+        (r#"["*"]"#, false),
+        (r#"["gpt*"]"#, false),
+        (r#"["mine*"]"#, false),
+        (r#"["gpt-4o","yours"]"#, false),
+    ] {
+        let input = input(&format!(r#"{{"name":"child","models":{models}}}"#));
+        let created = desk.control.create_key(&granted, input, NOW);
+        let kind = created.as_ref().err().map(ControlError::kind);
+        let expected = (!is_allowed).then_some(ErrorKind::Forbidden);
+        assert_eq!(kind, expected, "{models}");
+    }
+}
+
+#[test]
+fn who_may_not_manage_keys_has_no_grant_to_make_one_with() {
+    for role in [Role::Member, Role::Viewer] {
+        let caller = Principal {
+            role,
+            ..owner(ACME)
+        };
+        assert!(Granted::<KeysManage>::check(caller).is_err(), "{role:?}");
+    }
+}
+
+#[test]
+fn a_creator_that_is_gone_makes_nothing() {
+    let desk = Desk::new();
+    let stranger = Principal {
+        key_id: owner(OTHER).key_id,
+        ..owner(ACME)
+    };
+    let granted = Granted::<KeysManage>::check(stranger).unwrap();
+    let refused = desk
+        .control
+        .create_key(&granted, input(r#"{"name":"a"}"#), NOW);
+    assert!(matches!(refused, Err(ControlError::NotFound(_))));
+}
+
+#[test]
+fn a_key_cannot_have_expired_before_it_was_made() {
+    let desk = Desk::new();
+    let refused = create(&desk, r#"{"name":"a","expires_at":"2020-01-01T00:00:00Z"}"#);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    let at = format!(r#"{{"name":"a","expires_at":"{NOW}"}}"#);
+    assert!(create(&desk, &at).is_err());
+}
+
+#[test]
+fn pages_show_every_key_of_the_organization_once() {
+    let desk = Desk::new();
+    for number in 0..6 {
+        create(&desk, &format!(r#"{{"name":"key {number}"}}"#)).unwrap();
+    }
+    let mut names = Vec::new();
+    let mut cursor = None;
+    for expected in [3, 3, 1] {
+        let query = PageQuery { limit: 3, cursor };
+        let page = desk.control.list_keys(&granted(ACME), &query).unwrap();
+        assert_eq!(page.data.len(), expected);
+        names.extend(page.data.into_iter().map(|key| key.name));
+        cursor = page.next_cursor;
+    }
+    assert_eq!(cursor, None);
+    let expected: Vec<String> = std::iter::once("before".to_owned())
+        .chain((0..6).map(|number| format!("key {number}")))
+        .collect();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_page_that_is_just_full_has_no_next_one() {
+    let desk = Desk::new();
+    let query = PageQuery {
+        limit: 1,
+        cursor: None,
+    };
+    let page = desk.control.list_keys(&granted(ACME), &query).unwrap();
+    assert_eq!((page.data.len(), page.next_cursor), (1, None));
+}
+
+#[test]
+fn a_cursor_that_is_none_of_ours_is_refused() {
+    let desk = Desk::new();
+    for cursor in ["nonsense", "org_01010101010101010101010101010101"] {
+        let query = PageQuery {
+            limit: 1,
+            cursor: Some(cursor.to_owned()),
+        };
+        let refused = desk.control.list_keys(&granted(ACME), &query);
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            ErrorKind::InvalidRequest,
+            "{cursor}"
+        );
+    }
+}
+
+#[test]
+fn a_key_is_revoked_once_and_stays_so() {
+    let desk = Desk::new();
+    let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
+    let revoke = |at| desk.control.revoke_key(&granted(ACME), id, at).unwrap();
+    assert_eq!(revoke(NOW).revoked_at, Some(NOW));
+    let epoch = desk.store.auth_epoch().unwrap();
+    assert_eq!(revoke(NOW.plus_seconds(60)).revoked_at, Some(NOW));
+    assert_eq!(
+        desk.store.auth_epoch().unwrap(),
+        epoch,
+        "nobody has to look again"
+    );
+}
+
+#[test]
+fn another_organizations_keys_are_neither_seen_nor_revoked() {
+    let desk = Desk::new();
+    let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
+    let refused = desk.control.revoke_key(&granted(OTHER), id, NOW);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        desk.store
+            .find_api_key(ACME, id)
+            .unwrap()
+            .unwrap()
+            .revoked_at,
+        None
+    );
+    let query = PageQuery {
+        limit: 10,
+        cursor: None,
+    };
+    let page = desk.control.list_keys(&granted(OTHER), &query).unwrap();
+    assert_eq!(page.data.len(), 1);
+}

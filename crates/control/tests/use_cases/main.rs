@@ -1,0 +1,12 @@
+//! The use cases over a store in memory: what they allow, what they refuse, what they leave behind.
+
+#[cfg(test)]
+mod bootstrap;
+#[cfg(test)]
+mod desk;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod organizations;
+#[cfg(test)]
+mod usage;
