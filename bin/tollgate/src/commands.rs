@@ -76,11 +76,11 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
                 ready_fd: serve.ready_fd,
                 announcement: None,
             };
-            Ok(tollgate_server::serve(settings()?, options)?)
+            serve_all(&settings()?, &options)
         }
         Command::Quickstart(quick) => {
             let (settings, options) = quickstart::prepare(&quick, std::env::vars())?;
-            Ok(tollgate_server::serve(settings, options)?)
+            serve_all(&settings, &options)
         }
         Command::Keygen => {
             let key = KeyText::generate().map_err(anyhow::Error::from)?;
@@ -119,6 +119,14 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             Ok(())
         }
     }
+}
+
+/// Serves, with as many open files as the system allows: each connection is one, and each of its
+/// upstream calls another.
+fn serve_all(settings: &Settings, options: &Options) -> Result<(), Exit> {
+    // A system that refuses leaves the limit as it is; then connections are refused beyond it.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    Ok(tollgate_server::serve(settings, options)?)
 }
 
 fn read_settings(file: Option<&Path>) -> Result<Settings, Vec<Problem>> {

@@ -241,9 +241,6 @@ impl Inner {
                 tracing::error!("a thread of the ledger panicked");
             }
         }
-        for writer in self.journal.writers() {
-            writer.sync();
-        }
     }
 }
 

@@ -7,25 +7,28 @@ use crate::journal::{Journal, Urgency};
 
 /// How often a disk that fails is tried again, and whether there is room for the ballast again.
 const RETRY: Duration = Duration::from_millis(250);
-const BALLAST_RETRY: Duration = Duration::from_secs(2);
+const BALLAST_RETRY: Duration = Duration::from_secs(1);
 
-/// Runs until the journal is stopped.
+/// Runs until the journal is stopped and what was written then is on the disk.
 pub(crate) fn run(journal: &Journal) {
     let mut ballast_due = Instant::now();
-    while !journal.is_stopping() {
+    loop {
         wait(journal);
+        let is_last = journal.is_stopping();
         journal.sync_bell.silence();
         let mut is_failing = false;
         for writer in journal.writers() {
             writer.sync();
             is_failing |= writer.is_stuck();
         }
+        if is_last {
+            return;
+        }
         if journal.is_disk_full() && Instant::now() >= ballast_due {
             let _ = journal.restore_ballast();
             ballast_due = Instant::now() + BALLAST_RETRY;
         }
-        is_failing |= journal.is_disk_full();
-        if is_failing {
+        if is_failing || journal.is_disk_full() {
             journal.sync_bell.ring(Urgency::Soon);
             thread::park_timeout(RETRY);
         }

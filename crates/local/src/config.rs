@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// The longest context there is, so that all that is sized by it can be had.
+pub(crate) const CONTEXT_TOKENS_MAX: usize = 1 << 20;
+
 /// Where the model is, and how much it may take.
 #[derive(Debug, Clone)]
 pub struct LocalConfig {
@@ -18,7 +21,8 @@ pub struct LocalConfig {
     pub queue_max: usize,
     /// The longest prompt and answer together, in tokens, if the model itself allows as many.
     ///
-    /// It bounds the memory of a call, which for `SmolLM2-135M` is 45 KiB per token.
+    /// At most a million. It bounds the memory of a call, which for `SmolLM2-135M` is 45 KiB per
+    /// token.
     pub context_tokens_max: usize,
     /// The longest answer when the request does not say, in tokens.
     pub output_tokens_default: usize,

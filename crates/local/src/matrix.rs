@@ -4,7 +4,7 @@ use candle_core::quantized::GgmlType;
 use candle_core::quantized::k_quants::BlockQ8_0;
 use rayon::prelude::*;
 
-use crate::numbers::{LANES, Lanes};
+use crate::numbers::{LANES, Lanes, sum_of};
 
 /// Numbers that share a scale.
 const BLOCK: usize = BlockQ8_0::BLCK_SIZE;
@@ -189,7 +189,7 @@ fn products(
         for (row, sums) in rows.iter().zip(&mut sums) {
             for (token, sum) in tokens.iter().zip(sums) {
                 for ((sum, left), right) in sum.iter_mut().zip(row).zip(token) {
-                    *sum = left.mul_add(*right, *sum);
+                    *sum = sum_of(*left, *right, *sum);
                 }
             }
         }

@@ -14,7 +14,7 @@ use tollgate_providers::{
 use uuid::Uuid;
 
 use crate::chat::Chat;
-use crate::config::LocalConfig;
+use crate::config::{CONTEXT_TOKENS_MAX, LocalConfig};
 use crate::queue::{Event, Finish, Queue};
 use crate::refusal::{Refusal, content_type};
 use crate::reply::{EventStream, Head, broken};
@@ -33,7 +33,8 @@ pub struct LocalModel {
 impl LocalModel {
     /// Makes a model that is not loaded yet. Does not touch the file.
     #[must_use]
-    pub fn new(config: LocalConfig) -> Self {
+    pub fn new(mut config: LocalConfig) -> Self {
+        config.context_tokens_max = config.context_tokens_max.min(CONTEXT_TOKENS_MAX);
         let queue = Arc::new(Queue::new(config.queue_max));
         Self {
             shared: Arc::new(Shared {

@@ -7,6 +7,17 @@ pub(crate) type Lanes = [f32; LANES];
 /// Columns that are mixed at once.
 pub(crate) const STEP_COLUMNS: usize = 32;
 
+/// A product and a sum, in one instruction where there is one; where there is none, rounding once
+/// as [`f32::mul_add`] promises would take a hundred.
+#[inline]
+pub(crate) fn sum_of(left: f32, right: f32, sum: f32) -> f32 {
+    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+        left.mul_add(right, sum)
+    } else {
+        left * right + sum
+    }
+}
+
 /// The sum of products.
 pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
     let (left, left_rest) = left.as_chunks::<LANES>();
@@ -14,7 +25,7 @@ pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
     for (left, right) in left.iter().zip(right) {
         for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-            *sum = left.mul_add(*right, *sum);
+            *sum = sum_of(*left, *right, *sum);
         }
     }
     let rest = left_rest.iter().zip(right_rest);
@@ -37,7 +48,7 @@ pub(crate) fn mix(weights: &[f32], rows: &[f32], out: &mut [f32]) {
         let parts = rows.filter_map(|row| row.as_chunks::<STEP_COLUMNS>().0.get(index));
         for (part, weight) in parts.zip(weights) {
             for (sum, value) in sums.iter_mut().zip(part) {
-                *sum = weight.mul_add(*value, *sum);
+                *sum = sum_of(*weight, *value, *sum);
             }
         }
         *out = sums;

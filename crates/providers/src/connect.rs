@@ -97,7 +97,7 @@ impl Connector {
             let host = origin.authority.host().trim_matches(['[', ']']).to_owned();
             let name = ServerName::try_from(host)
                 .map_err(|_| OriginError::new("the host of the base URL is not valid"))?;
-            Some((TlsConnector::from(tls_config()?), name))
+            Some((TlsConnector::from(tls_config(public_roots())?), name))
         } else {
             None
         };
@@ -130,10 +130,13 @@ where
     Ok(sender)
 }
 
-fn tls_config() -> Result<Arc<ClientConfig>, OriginError> {
-    let roots = RootCertStore {
+fn public_roots() -> RootCertStore {
+    RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    }
+}
+
+fn tls_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, OriginError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -167,6 +170,63 @@ mod tests {
             "https://a/v1?k=v",
         ] {
             assert!(Origin::parse(url).is_err(), "{url}");
+        }
+    }
+
+    /// Serves one TLS handshake with this certificate, and returns where.
+    async fn serve_tls(
+        certificate: &rcgen::CertifiedKey<rcgen::KeyPair>,
+        tasks: &TaskTracker,
+    ) -> u16 {
+        let key =
+            rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der());
+        let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(crypto)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.cert.der().clone()], key.unwrap())
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tasks.spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            let Ok(mut tls) = acceptor.accept(tcp).await else {
+                return;
+            };
+            drop(tokio::io::copy(&mut tls, &mut tokio::io::sink()).await);
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn only_a_certificate_of_the_name_that_somebody_vouches_for_is_talked_to() {
+        let names = vec!["provider.test".to_owned()];
+        let certificate = rcgen::generate_simple_self_signed(names).unwrap();
+        let trusting = || {
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate.cert.der().clone()).unwrap();
+            roots
+        };
+        for (name, roots, is_fine) in [
+            ("provider.test", trusting(), true),
+            ("other.test", trusting(), false),
+            ("127.0.0.1", trusting(), false),
+            ("provider.test", public_roots(), false),
+        ] {
+            let tasks = TaskTracker::new();
+            let port = serve_tls(&certificate, &tasks).await;
+            let (origin, _) = Origin::parse(&format!("https://127.0.0.1:{port}")).unwrap();
+            let connector = TlsConnector::from(tls_config(roots).unwrap());
+            let connector = Connector {
+                origin,
+                tls: Some((connector, ServerName::try_from(name).unwrap().to_owned())),
+            };
+            let connected = connector.connect(&tasks).await;
+            assert_eq!(connected.is_ok(), is_fine, "{name}");
         }
     }
 }

@@ -1,6 +1,48 @@
 //! Calls providers: an address, a credential and a transport behind one small trait.
 //!
 //! It must not know retries, routing or money: one call in, one answer or one error out.
+//!
+//! # Embedding
+//!
+//! Anything that answers calls is an [`Upstream`]: [`HttpProvider`], or a model of one's own. Only who
+//! holds the [`Gate`] of the [`Providers`] can call them:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use http::{HeaderMap, StatusCode};
+//! use tollgate_providers::{
+//!     AnswerBody, CallFuture, Endpoint, Providers, Upstream, UpstreamAnswer, UpstreamRequest,
+//! };
+//!
+//! /// Answers every call with what it was asked.
+//! #[derive(Debug)]
+//! struct Echo;
+//!
+//! impl Upstream for Echo {
+//!     fn call(&self, request: UpstreamRequest) -> CallFuture<'_> {
+//!         let body = AnswerBody::Whole(request.body);
+//!         let answer = UpstreamAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body };
+//!         Box::pin(async { Ok(answer) })
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (providers, gate) = Providers::new(vec![Arc::new(Echo)]);
+//! // … whatever has to be checked before a call …
+//! let request = UpstreamRequest {
+//!     endpoint: Endpoint::ChatCompletions,
+//!     body: Bytes::from_static(b"{}"),
+//!     is_stream: false,
+//!     trace_parent: None,
+//! };
+//! let call = providers.call(&gate.admit(), 0, request).ok_or("no such provider")?;
+//! assert_eq!(call.await?.status, StatusCode::OK);
+//! # Ok(())
+//! # }
+//! ```
 
 mod connect;
 mod http;

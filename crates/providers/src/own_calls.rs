@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_openai::Client;
 use async_openai::config::Config;
 use async_openai::error::OpenAIError;
+use async_openai::middleware::ReqwestService;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -65,8 +66,13 @@ pub async fn list_models(
         api_key: SecretString::from(api_key.unwrap_or_default()),
     };
     // Read as plain JSON: other providers leave fields out that OpenAI's types demand.
-    let list: serde_json::Value = Client::build(http, address).models().list_byot().await?;
+    // Without a service of its own the client would try again for a quarter of an hour.
+    let client = Client::build(http.clone(), address).with_http_service(ReqwestService::new(http));
+    let list: serde_json::Value = client.models().list_byot().await?;
     let models = list.get("data").and_then(serde_json::Value::as_array);
-    let names = models.into_iter().flatten().filter_map(|model| model.get("id")?.as_str());
+    let names = models
+        .into_iter()
+        .flatten()
+        .filter_map(|model| model.get("id")?.as_str());
     Ok(names.map(ToOwned::to_owned).collect())
 }

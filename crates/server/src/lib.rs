@@ -8,7 +8,7 @@
 //! # fn embed(settings: tollgate_server::Settings) -> Result<(), tollgate_server::Failure> {
 //! use tollgate_server::{Options, serve};
 //!
-//! serve(settings, Options::default()) // until SIGTERM, and until what is under way is finished
+//! serve(&settings, &Options::default()) // until SIGTERM, and until what is under way is finished
 //! # }
 //! ```
 

@@ -66,10 +66,10 @@ pub struct Options {
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn serve(settings: Settings, options: Options) -> Result<(), Failure> {
+pub fn serve(settings: &Settings, options: &Options) -> Result<(), Failure> {
     install_crypto();
-    let telemetry = Telemetry::start(&settings)?;
-    let parts = Arc::new(Parts::new(&settings)?);
+    let telemetry = Telemetry::start(settings)?;
+    let parts = Arc::new(Parts::new(settings)?);
     let recovery = &parts.recovery;
     tracing::info!(
         segments = recovery.segments,
@@ -79,7 +79,7 @@ pub fn serve(settings: Settings, options: Options) -> Result<(), Failure> {
         "the journal is recovered"
     );
     bootstrap(&parts, options.bootstrap_key.as_ref())?;
-    let done = actix_web::rt::System::new().block_on(run(&settings, &options, &parts, &telemetry));
+    let done = actix_web::rt::System::new().block_on(run(settings, options, &parts, &telemetry));
     if !parts.ledger.clone().close(DRAIN_LEDGER) {
         tracing::warn!("some usage waits in the journal for the next start");
     }

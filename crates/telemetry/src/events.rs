@@ -114,13 +114,13 @@ impl Values {
     }
 }
 
-/// The name of a field; one that the line itself has is prefixed.
+/// The name of a field, which may be any literal; one that the line itself has is prefixed.
 fn key(field: &Field) -> String {
     let name = field.name().trim_start_matches("r#");
-    match name {
-        "timestamp" | "level" | "target" | "message" => format!("field.{name}"),
-        _ => name.to_owned(),
-    }
+    let is_taken = matches!(name, "timestamp" | "level" | "target" | "message");
+    let mut key = String::from(if is_taken { "field." } else { "" });
+    push_escaped(&mut key, name);
+    key
 }
 
 impl Visit for Values {

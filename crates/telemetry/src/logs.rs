@@ -167,7 +167,7 @@ mod tests {
         let mut line = one_object(|_| {
             tracing::warn!(
                 count = 7, left = -1_i64, share = 0.5, nan, is_late = true, key.id = "key_1", list = ?[1],
-                level = "mine", "a message with {}", "words"
+                level = "mine", "a \"name\"" = 1, "a message with {}", "words"
             );
         });
         let time = line["timestamp"].take();
@@ -179,7 +179,7 @@ mod tests {
         let expected = serde_json::json!({
             "timestamp": null, "level": "WARN", "message": "a message with words", "count": 7, "left": -1,
             "share": 0.5, "nan": "NaN", "is_late": true, "key.id": "key_1", "list": "[1]",
-            "field.level": "mine", "target": "tollgate_telemetry::logs::tests",
+            "field.level": "mine", "a \"name\"": 1, "target": "tollgate_telemetry::logs::tests",
         });
         assert_eq!(line, expected);
     }

@@ -13,15 +13,16 @@ const ROUND: Duration = Duration::from_millis(40);
 
 /// Runs an operation for a while, several times over, and prints the best and the median round.
 fn bench<T>(name: &str, bytes: usize, mut run: impl FnMut() -> T) {
+    let batch = if bytes > 100_000 { 1 } else { 64 };
     let mut rounds: Vec<u128> = (0..ROUNDS)
         .map(|_| {
             let began = Instant::now();
             let mut count = 0_u128;
             while began.elapsed() < ROUND {
-                for _ in 0..64 {
+                for _ in 0..batch {
                     black_box(run());
                 }
-                count += 64;
+                count += batch;
             }
             began.elapsed().as_nanos() / count
         })
@@ -100,6 +101,13 @@ fn main() {
             ChatEnvelope::parse(&body, &limits)
         });
     }
+    let keys: Vec<_> = (0..500_000_u64)
+        .map(|key| format!("\"key_{:x}\":0", key * 2_654_435_761_u64 % 4_294_967_291))
+        .collect();
+    let body = Bytes::from(format!("{{{}}}", keys.join(",")));
+    bench("hostile request, 500,000 keys", body.len(), || {
+        ChatEnvelope::parse(&body, &limits)
+    });
     let body = request(640, true);
     if let Ok(chat) = ChatEnvelope::parse(&body, &limits) {
         let edits = ChatEdits {

@@ -1,5 +1,7 @@
 //! The keys of the objects that are open, to find those that are there twice.
 
+use std::hash::{BuildHasher, RandomState};
+
 use super::text::Text;
 
 /// Up to so many keys of an object are compared with one another as they come.
@@ -89,11 +91,20 @@ impl<'a> Keys<'a> {
     }
 
     fn find_twice(&self, first: usize) -> Option<usize> {
-        let mut sorted = self.keys.get(first..).unwrap_or_default().to_vec();
-        sorted.sort_by(|a, b| self.said(*a).cmp(self.said(*b)));
+        // Random hashes sort faster than keys, and nobody can choose keys whose hashes are equal.
+        let state = RandomState::new();
+        let keys = self.keys.get(first..).unwrap_or_default().iter();
+        let mut sorted: Vec<_> = keys
+            .map(|key| (state.hash_one(self.said(*key)), *key))
+            .collect();
+        sorted.sort_by(|(a_hash, a), (b_hash, b)| {
+            a_hash
+                .cmp(b_hash)
+                .then_with(|| self.said(*a).cmp(self.said(*b)))
+        });
         let pairs = sorted.iter().zip(sorted.iter().skip(1));
-        let twice = pairs.filter(|(a, b)| self.said(**a) == self.said(**b));
-        twice.map(|(_, second)| second.at as usize).min()
+        let twice = pairs.filter(|(a, b)| a.0 == b.0 && self.said(a.1) == self.said(b.1));
+        twice.map(|(_, (_, second))| second.at as usize).min()
     }
 
     fn said(&self, key: Key) -> &[u8] {
@@ -110,6 +121,6 @@ impl<'a> Keys<'a> {
 }
 
 /// Narrows a position in a body, which is shorter than 4 GiB.
-pub(crate) fn small(position: usize) -> u32 {
+pub(super) fn small(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
 }
