@@ -59,6 +59,9 @@ golden: ## Write the golden files anew from what the code says; review them with
 	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo nextest run --workspace --locked -E '$(GOLDEN)'
 
 bench: ## Print what the hot paths cost on this machine
+	@scripts/packages build
+	@scripts/tools python
+	@python3 scripts/fetch-model >/dev/null
 	scripts/bench
 
 fuzz: ## Fuzz every parser of bytes from outside, EACH seconds (default 60); needs cargo-fuzz
