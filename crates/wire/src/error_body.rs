@@ -54,5 +54,7 @@ mod tests {
         let body = r#"{"error":{"message":"a \"quote\"\nand a line","type":"invalid_request_error","param":null,"code":"invalid_json"}}"#;
         assert_eq!(error_body(&ERROR), body);
         assert_eq!(error_event(&ERROR), format!("data: {body}\n\n"));
+        let typed: async_openai::error::WrappedError = serde_json::from_str(body).unwrap();
+        assert_eq!(typed.error.message, ERROR.message);
     }
 }

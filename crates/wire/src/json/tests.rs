@@ -148,6 +148,19 @@ fn a_key_that_is_there_twice_is_refused_however_it_is_written() {
 }
 
 #[test]
+fn a_double_is_found_in_an_object_of_any_size() {
+    for count in 1..40 {
+        let members: String = (0..count).map(|key| format!("\"k{key}\":0,")).collect();
+        for key in [0, count - 1] {
+            let body = format!("{{{members}\"k{key}\":0}}");
+            check_refused(&body, "duplicate_key", members.len() + 1);
+        }
+        let body = format!("{{{members}\"k{count}\":0}}");
+        assert_eq!(scan(body.as_bytes(), JsonLimits::default()), Ok(()));
+    }
+}
+
+#[test]
 fn many_keys_cost_in_proportion_and_a_double_is_found_among_them() {
     let members: Vec<_> = (0..100_000).map(|key| format!("\"k{key}\":0")).collect();
     let all = format!("{{{}}}", members.join(","));

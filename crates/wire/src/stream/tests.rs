@@ -153,6 +153,14 @@ fn a_stream_is_complete_only_if_it_says_so_or_every_choice_has_ended() {
 }
 
 #[test]
+fn an_error_is_forwarded_even_with_the_usage_nobody_asked_for() {
+    let both = USAGE.replace("{\"choices\"", "{\"error\":{\"message\":\"x\"},\"choices\"");
+    let told = decode_whole(&[TEXT, &both].concat());
+    assert_eq!(told.forwarded, [TEXT, &both].concat());
+    assert!(told.error_seen && told.usage.is_some());
+}
+
+#[test]
 fn after_an_error_a_stream_is_not_done() {
     let mut decoder = StreamDecoder::new(true);
     let ready = decoder.push(Bytes::from([ERROR, LAST].concat())).unwrap();
