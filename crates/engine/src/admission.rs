@@ -13,7 +13,7 @@ use crate::catalog::Model;
 use crate::error::EngineError;
 use crate::limits::Place;
 use crate::record::Progress;
-use crate::reply::Inbound;
+use crate::reply::{Identity, Inbound};
 use crate::worker::Worker;
 
 /// A call that passed every check but the reservation, which is made per attempt.
@@ -37,7 +37,10 @@ impl Worker {
         progress: &mut Progress,
     ) -> Result<Admission, EngineError> {
         let engine = self.engine();
-        let caller = engine.callers().authenticate(&inbound.key?).await?;
+        let caller = match inbound.identity {
+            Identity::Known(caller) => caller,
+            Identity::Key(key) => engine.callers().authenticate(&key?).await?,
+        };
         progress.record.org_id = Some(caller.key.org_id);
         progress.record.key_id = Some(caller.key.id);
 

@@ -8,6 +8,10 @@ use tollgate_domain::ModelPrice;
 use tollgate_ledger::{Mode, PriceTable, PricedModel};
 use tollgate_resilience::{Breaker, BreakerConfig, Parallel};
 
+/// The longest name of a model. Patterns match names that clients make up; those go into the
+/// books, which hold no longer ones.
+const NAME_BYTES_MAX: usize = 256;
+
 /// A model as it is configured.
 #[derive(Debug, Clone)]
 pub struct ModelConfig {
@@ -165,6 +169,9 @@ impl Catalog {
 
     /// Returns the model that a name asks for, and the name as it goes into the books.
     pub(crate) fn find(&self, asked: &str) -> Option<(Arc<str>, Arc<Model>)> {
+        if asked.len() > NAME_BYTES_MAX || asked.chars().any(char::is_control) {
+            return None;
+        }
         if let Some(model) = self.models.get(asked) {
             if !asked.ends_with('*') {
                 return Some((Arc::clone(&model.name), Arc::clone(model)));

@@ -36,6 +36,6 @@ pub use self::clock::now;
 pub use self::error::EngineError;
 pub use self::limits::{Rate, Rates};
 pub use self::record::{AttemptRecord, Finish, RequestRecord};
-pub use self::reply::{Inbound, Reply, ReplyBody, status_of};
+pub use self::reply::{Identity, Inbound, Reply, ReplyBody, status_of};
 pub use self::stream::AnswerStream;
 pub use self::worker::{Engine, EngineConfig, Worker};

@@ -1,5 +1,6 @@
 //! A request as it comes in and its answer as it goes out, without HTTP's types of a framework.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,17 +10,28 @@ use tollgate_domain::{ErrorKind, Money, RequestId};
 use tollgate_wire::{ErrorBody, error_body};
 use uuid::Uuid;
 
+use crate::callers::Caller;
 use crate::error::EngineError;
 use crate::limits::Rates;
 use crate::record::Finish;
 use crate::stream::AnswerStream;
 
+/// Who calls, as far as is known.
+#[derive(Debug)]
+pub enum Identity {
+    /// The API key of the request, or why there is none.
+    Key(Result<KeyText, CredentialError>),
+    /// A caller that [`Callers::authenticate`](crate::Callers::authenticate) has found already:
+    /// nothing else can make one.
+    Known(Arc<Caller>),
+}
+
 /// A request for a model.
 pub struct Inbound {
     /// Its id.
     pub request_id: RequestId,
-    /// The API key, or why there is none.
-    pub key: Result<KeyText, CredentialError>,
+    /// Who calls.
+    pub identity: Identity,
     /// The whole body.
     pub body: Bytes,
     /// When it began.
@@ -44,7 +56,7 @@ impl Inbound {
     pub fn new(key: Result<KeyText, CredentialError>, body: Bytes) -> Self {
         Self {
             request_id: RequestId::new(Uuid::now_v7()),
-            key,
+            identity: Identity::Key(key),
             body,
             started: Instant::now(),
             trace_parent: None,

@@ -1,11 +1,13 @@
 //! The OpenAI surface: extract, one call to the engine, render.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::http::ConnectionType;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tollgate_domain::{ErrorKind, RequestId, Surface};
-use tollgate_engine::{EngineError, Inbound, Reply, ReplyBody};
+use tollgate_engine::{EngineError, Identity, Inbound, Reply, ReplyBody};
 use tollgate_wire::{model_object, models_list};
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ use crate::caller::{Caller, credential};
 use crate::hardening::{REQUEST_ID, id_value};
 use crate::respond::{json, respond};
 use crate::state::WorkerState;
-use crate::sweeper::{Busy, Connection};
+use crate::sweeper::{Connection, Streaming};
 
 pub(crate) async fn chat_completions(
     request: HttpRequest,
@@ -40,36 +42,55 @@ async fn serve(
 ) -> HttpResponse {
     let started = Instant::now();
     let request_id = RequestId::new(Uuid::now_v7());
-    let busy = request
-        .conn_data::<std::sync::Arc<Connection>>()
-        .map(Busy::begin);
     let observed = state.observer().begin(&request);
+    // Who calls is found out before the body is waited for: strangers must not fill memory.
+    let worker = state.worker();
+    let caller = match credential(request.headers()) {
+        Ok(key) => worker.engine().callers().authenticate(&key).await,
+        Err(error) => Err(EngineError::from(error)),
+    };
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(error) => {
+            let reply = Reply::of_error(&error);
+            let refusal = (reply.status, error.code);
+            state
+                .observer()
+                .refused(observed, (request_id, surface), started, refusal);
+            let mut response = respond(reply, started, None);
+            response
+                .head_mut()
+                .set_connection_type(ConnectionType::Close);
+            return with_id(response, request_id);
+        }
+    };
     let body = match read_json(&request, payload, state.shared().inference_body).await {
         Ok(body) => body,
         Err(error) => {
+            let refusal = (error.status.as_u16(), error.code);
             state
                 .observer()
-                .refused(observed, (request_id, surface), started, &error);
+                .refused(observed, (request_id, surface), started, refusal);
             return with_id(error.respond(request.path()), request_id);
         }
     };
     let inbound = Inbound {
         request_id,
-        key: credential(request.headers()),
+        identity: Identity::Known(caller),
         body,
         started,
         trace_parent: observed.trace_parent(),
         finish: Some(state.observer().finish(observed)),
     };
-    let worker = state.worker();
     let reply = match surface {
         Surface::ChatCompletions => worker.chat(inbound).await,
         Surface::Embeddings => worker.embeddings(inbound).await,
     };
-    if let (ReplyBody::Stream(_), Some(busy)) = (&reply.body, &busy) {
-        busy.streams();
-    }
-    with_id(respond(reply, started, busy), request_id)
+    let streaming = match &reply.body {
+        ReplyBody::Stream(_) => request.conn_data::<Arc<Connection>>().map(Streaming::begin),
+        ReplyBody::Whole(_) => None,
+    };
+    with_id(respond(reply, started, streaming), request_id)
 }
 
 fn with_id(mut response: HttpResponse, request_id: RequestId) -> HttpResponse {

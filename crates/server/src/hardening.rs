@@ -1,5 +1,7 @@
 //! What holds for every request and every answer: a well-formed host, bounded heads, safe headers.
 
+use std::sync::Arc;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -11,6 +13,7 @@ use uuid::Uuid;
 
 use crate::error::HttpError;
 use crate::state::WorkerState;
+use crate::sweeper::{Connection, Handling};
 
 /// The largest head: request line and headers together.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -42,6 +45,8 @@ pub(crate) async fn harden(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let connection = request.request().conn_data::<Arc<Connection>>();
+    let _handling = connection.map(Handling::begin);
     let refusal = {
         let state = request.app_data::<Data<WorkerState>>();
         check(

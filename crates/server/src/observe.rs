@@ -14,7 +14,6 @@ use tollgate_telemetry::{
 };
 
 use crate::assemble::Parts;
-use crate::error::HttpError;
 use crate::problem::{Failure, Problem};
 use crate::settings::{LogFormatSetting, Settings};
 
@@ -140,11 +139,11 @@ impl Observer {
         observed: Observed,
         (request_id, surface): (RequestId, Surface),
         started: Instant,
-        error: &HttpError,
+        (status, code): (u16, &'static str),
     ) {
         let mut record = RequestRecord::begun(request_id, surface, started);
-        record.status = error.status.as_u16();
-        record.error_code = Some(error.code);
+        record.status = status;
+        record.error_code = Some(code);
         record.duration = started.elapsed();
         self.tell(observed, &record);
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tollgate_engine::{AnswerStream, Rate, Reply, ReplyBody};
 
-use crate::sweeper::Busy;
+use crate::sweeper::Streaming;
 
 /// What is passed on of a provider's headers. Its rate limits are, unless the caller has limits here.
 const PASSED: [(&str, HeaderName); 3] = [
@@ -61,8 +61,12 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-tollgate-overhead-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Renders a reply. `busy` lasts as long as its body.
-pub(crate) fn respond(reply: Reply, started: Instant, busy: Option<Busy>) -> HttpResponse {
+/// Renders a reply. `streaming` lasts as long as its events.
+pub(crate) fn respond(
+    reply: Reply,
+    started: Instant,
+    streaming: Option<Streaming>,
+) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = HttpResponse::build(status);
     passed(&mut response, &reply, &PASSED);
@@ -105,7 +109,7 @@ pub(crate) fn respond(reply: Reply, started: Instant, busy: Option<Busy>) -> Htt
             ))
             .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
             .insert_header((BUFFERING, HeaderValue::from_static("no")))
-            .body(Events { stream, busy }),
+            .body(Events { stream, streaming }),
     }
 }
 
@@ -152,7 +156,7 @@ fn content_type(upstream: &http::HeaderMap) -> HeaderValue {
 /// A stream of events as a body.
 struct Events {
     stream: Box<AnswerStream>,
-    busy: Option<Busy>,
+    streaming: Option<Streaming>,
 }
 
 impl MessageBody for Events {
@@ -167,8 +171,8 @@ impl MessageBody for Events {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let next = Pin::new(&mut *self.stream).poll_next(cx);
-        if let (Poll::Ready(Some(_)), Some(busy)) = (&next, &self.busy) {
-            busy.spoke();
+        if let (Poll::Ready(Some(_)), Some(streaming)) = (&next, &self.streaming) {
+            streaming.spoke();
         }
         next
     }

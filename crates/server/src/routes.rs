@@ -1,6 +1,7 @@
 //! Every route: what it needs, how large its body may be, and what answers it.
 
 use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 use tollgate_domain::Permission;
@@ -82,19 +83,27 @@ pub(crate) fn register(config: &mut ServiceConfig) {
         let Some(path) = same_path.first().map(|spec| spec.path) else {
             continue;
         };
+        let methods: Vec<_> = same_path.iter().map(|spec| spec.method.as_str()).collect();
+        let allowed = methods.join(", ");
         let resource = same_path
             .iter()
             .fold(web::resource(path), |resource, spec| {
                 resource.route((spec.make)())
             })
-            .default_service(web::to(method_not_allowed));
+            .default_service(web::to(move |request: HttpRequest| {
+                std::future::ready(method_not_allowed(&request, &allowed))
+            }));
         config.service(resource);
     }
     config.default_service(web::to(not_found));
 }
 
-async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
-    HttpError::method_not_allowed().respond(request.path())
+fn method_not_allowed(request: &HttpRequest, allowed: &str) -> HttpResponse {
+    let mut response = HttpError::method_not_allowed().respond(request.path());
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {

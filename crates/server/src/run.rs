@@ -11,7 +11,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::TaskTracker;
 use tollgate_auth::KeyText;
 use tollgate_control::Bootstrapped;
@@ -113,6 +113,8 @@ async fn run(
     parts: &Arc<Parts>,
     telemetry: &Telemetry,
 ) -> Result<(), Failure> {
+    // From here on a signal drains; before, it ends the process, which has nothing to lose yet.
+    let signals = Signals::new().map_err(|error| Failure::Other(error.into()))?;
     let server = &settings.server;
     let tasks = TaskTracker::new();
     let shared = Arc::new(shared(settings, parts));
@@ -125,7 +127,7 @@ async fn run(
     let metrics = actix_web::rt::spawn(metrics);
     let stop = Arc::new(AtomicBool::new(false));
     let ticker = ticker(parts, &shared, &sweeper, &stop);
-    let signals = actix_web::rt::spawn(drain_on_signal(Arc::clone(&shared), handles));
+    let mut drained = actix_web::rt::spawn(drain_on_signal(signals, Arc::clone(&shared), handles));
 
     tracing::info!(
         server.address = %address,
@@ -134,8 +136,12 @@ async fn run(
         "listening"
     );
     announce(options)?;
-    let served = http.await;
-    signals.abort();
+    let served = tokio::select! {
+        served = http => served,
+        // A second signal: what is under way is left.
+        _ = &mut drained => Ok(()),
+    };
+    drained.abort();
     metrics.abort();
     stop.store(true, Ordering::Release);
     ticker.thread().unpark();
@@ -263,29 +269,43 @@ fn ticker(
     })
 }
 
-/// Waits for a signal, says "not ready", lets what is under way finish; a second signal ends that.
-async fn drain_on_signal(shared: Arc<Shared>, handles: [ServerHandle; 2]) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("signals cannot be received");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            terminate,
+            interrupt,
+        })
     }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Waits for a signal, says "not ready" and lets what is under way finish. Returns at a second one.
+async fn drain_on_signal(mut signals: Signals, shared: Arc<Shared>, handles: [ServerHandle; 2]) {
+    signals.next().await;
     tracing::info!("draining");
     shared.drain();
     let [http, metrics] = handles;
-    let graceful = http.stop(true);
-    tokio::select! {
-        () = graceful => {}
-        _ = terminate.recv() => http.stop(false).await,
-        _ = interrupt.recv() => http.stop(false).await,
-    }
-    metrics.stop(false).await;
+    let draining = actix_web::rt::spawn(async move {
+        http.stop(true).await;
+        metrics.stop(false).await;
+    });
+    signals.next().await;
+    tracing::warn!("a second signal: requests under way are left");
+    draining.abort();
 }
 
 fn announce(options: &Options) -> Result<(), Failure> {

@@ -36,39 +36,45 @@ impl Connection {
         self.since_ms.store(self.now_ms(), Ordering::Relaxed);
         self.doing.store(doing, Ordering::Release);
     }
-
-    /// The client gets something of a stream.
-    pub(crate) fn spoke(&self) {
-        self.since_ms.store(self.now_ms(), Ordering::Relaxed);
-    }
 }
 
-/// The time from a request's whole head to the end of its answer.
+/// A request is being handled: from its whole head until its answer is handed over.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Connection>);
+pub(crate) struct Handling(Arc<Connection>);
 
-impl Busy {
+impl Handling {
     pub(crate) fn begin(connection: &Arc<Connection>) -> Self {
         connection.set(HANDLING);
         Self(Arc::clone(connection))
     }
+}
 
-    /// The answer is a stream, of which the client must read something from time to time.
-    pub(crate) fn streams(&self) -> &Connection {
-        self.0.set(STREAMING);
-        &self.0
+impl Drop for Handling {
+    fn drop(&mut self) {
+        // An answer that is a stream goes on, and ends the connection's work itself.
+        if self.0.doing.load(Ordering::Acquire) == HANDLING {
+            self.0.set(WAITING);
+        }
     }
 }
 
-impl std::ops::Deref for Busy {
-    type Target = Connection;
+/// An answer is streamed, of which the client must read something from time to time.
+#[derive(Debug)]
+pub(crate) struct Streaming(Arc<Connection>);
 
-    fn deref(&self) -> &Connection {
-        &self.0
+impl Streaming {
+    pub(crate) fn begin(connection: &Arc<Connection>) -> Self {
+        connection.set(STREAMING);
+        Self(Arc::clone(connection))
+    }
+
+    /// The client gets something of the stream.
+    pub(crate) fn spoke(&self) {
+        self.0.since_ms.store(self.0.now_ms(), Ordering::Relaxed);
     }
 }
 
-impl Drop for Busy {
+impl Drop for Streaming {
     fn drop(&mut self) {
         self.0.set(WAITING);
     }

@@ -1,0 +1,38 @@
+//! How to ask each route for something that it can do.
+
+use serde_json::{Value, json};
+use tollgate_server::{BodyClass, RouteSpec};
+
+/// A path of the route.
+pub(crate) fn path(route: &RouteSpec) -> String {
+    let path = route
+        .path
+        .replace("{id}", "key_07070707070707070707070707070707")
+        .replace("{model:.+}", "m");
+    assert!(!path.contains('{'), "what is {path}?");
+    match path.as_str() {
+        "/api/v1/usage" => format!("{path}?group_by=model"),
+        _ => path,
+    }
+}
+
+/// A body that the route accepts.
+pub(crate) fn body(route: &RouteSpec) -> Option<Value> {
+    let body = match (route.method.as_str(), route.path) {
+        ("POST", "/v1/chat/completions") => {
+            json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+        }
+        ("POST", "/v1/embeddings") => json!({"model": "m", "input": "hi"}),
+        ("POST", "/api/v1/keys") => json!({"name": "made by a test"}),
+        ("PATCH", "/api/v1/organization") => json!({}),
+        (method, path) => {
+            assert_eq!(
+                route.body,
+                BodyClass::None,
+                "what does {method} {path} take?"
+            );
+            return None;
+        }
+    };
+    Some(body)
+}

@@ -1,0 +1,8 @@
+//! Every route that the server has, over a socket: what it declares is what holds.
+
+#[cfg(test)]
+mod asked;
+#[cfg(test)]
+mod checks;
+#[cfg(test)]
+mod server;

@@ -1,0 +1,144 @@
+//! The server in this process, on a thread of its own, with data that is thrown away.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollgate_auth::KeyText;
+use tollgate_server::{Failure, Options, Settings, serve};
+use tollgate_testkit::{Answer, Connection, exchange, free_port, refusing_url, request};
+
+/// The only host that the server answers to.
+pub(crate) const HOST: &str = "gateway.test";
+
+/// A server, of which there is one per process: it ends by the process's signal, as it does for real.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) owner: String,
+    serving: Option<JoinHandle<Result<(), Failure>>>,
+    _dir: TempDir,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let data = dir.path().display();
+        let settings: Settings = serde_json::from_value(json!({
+            "server": {
+                "listen": address,
+                "metrics_listen": "127.0.0.1:0",
+                "workers": 1,
+                "body_bytes_max": 1 << 20,
+                "allowed_hosts": [HOST],
+            },
+            "database": {"url": format!("sqlite://{data}/tollgate.db"), "connections_max": 2},
+            "ledger": {"journal_dir": format!("{data}/journal"), "ballast_bytes": 0},
+            "log": {"level": "error"},
+            "resilience": {"attempts_max": 1},
+            "secrets": {"master_key_file": format!("{data}/master.key")},
+            "providers": [{"name": "gone", "dialect": "openai", "base_url": refusing_url()}],
+            "models": [{
+                "name": "m",
+                "targets": [{"provider": "gone"}],
+                "price": {"input": "1", "output": "2"},
+            }],
+        }))
+        .unwrap();
+        assert_eq!(settings.problems(), []);
+        let key = KeyText::generate().unwrap();
+        let owner = key.expose().to_owned();
+        let options = Options {
+            bootstrap_key: Some(key),
+            ..Options::default()
+        };
+        let serving = std::thread::spawn(move || serve(&settings, &options));
+        let server = Self {
+            address,
+            owner,
+            serving: Some(serving),
+            _dir: dir,
+        };
+        server.wait_until_ready();
+        server
+    }
+
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let bytes = request("GET", "/health/ready", &[], None);
+        let bytes = String::from_utf8(bytes).unwrap().replace("127.0.0.1", HOST);
+        while exchange(self.address, bytes.as_bytes()).map_or(0, |answer| answer.status) != 200 {
+            let has_ended = self.serving.as_ref().is_none_or(JoinHandle::is_finished);
+            assert!(!has_ended && Instant::now() < deadline, "it does not start");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a request with these further lines of its head.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        head: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let (kind, length) = ("content-type: application/json", body.len());
+        let body_lines = match length {
+            0 => String::new(),
+            length => format!("{kind}\r\ncontent-length: {length}\r\n"),
+        };
+        let text =
+            format!("{method} {path} HTTP/1.1\r\nhost: {HOST}\r\n{head}{body_lines}\r\n{body}");
+        self.send_bytes(text.as_bytes())
+    }
+
+    /// Sends bytes as they are; a server may answer before it has read all of them.
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Answer {
+        let mut connection = Connection::open(self.address).unwrap();
+        drop(connection.send(bytes));
+        let shown = String::from_utf8_lossy(bytes.get(..200).unwrap_or(bytes)).into_owned();
+        connection
+            .read_answer()
+            .unwrap_or_else(|error| panic!("no answer to {shown}: {error}"))
+    }
+
+    /// Makes a key with this role.
+    pub(crate) fn key(&self, role: &str) -> String {
+        let body = json!({"name": role, "role": role});
+        let answer = self.send("POST", "/api/v1/keys", &bearer(&self.owner), Some(&body));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends the server as an operator does, and returns whether it ended well.
+    pub(crate) fn stop(&mut self) -> bool {
+        let Some(serving) = self.serving.take() else {
+            return true;
+        };
+        let kill = format!("kill -TERM {}", std::process::id());
+        if !serving.is_finished() {
+            assert!(
+                Command::new("sh")
+                    .args(["-c", &kill])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+        serving.join().is_ok_and(|done| done.is_ok())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub(crate) fn bearer(key: &str) -> String {
+    format!("authorization: Bearer {key}\r\n")
+}
