@@ -135,10 +135,7 @@ impl<'a> Drain<'a> {
                     }
                 }
                 Item::Corrupt(bytes) | Item::Torn(bytes) => {
-                    self.journal
-                        .corrupt_bytes
-                        .fetch_add(bytes, Ordering::Relaxed);
-                    tracing::error!(path = %tail.segment.path.display(), bytes, "the journal is damaged");
+                    self.journal.note_corrupt(&tail.segment.path, bytes);
                 }
                 Item::Foreign => {
                     tracing::error!(path = %tail.segment.path.display(), "a record cannot be read back");

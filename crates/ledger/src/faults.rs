@@ -108,6 +108,27 @@ fn a_dead_disk_stops_admission_and_what_is_under_way_is_booked_when_it_is_back()
 }
 
 #[test]
+fn trying_a_full_disk_again_leaves_no_files_behind() {
+    let dir = TempDir::new();
+    let store = Arc::new(FlakyStore::default());
+    let disk = TestDisk::new(Fault::Never);
+    let ledger = open(&disk, dir.config(), &store);
+    store.set_down(true);
+    let writer = ledger.writer().unwrap();
+    let (org, key) = accounts();
+    let reserve = |n| writer.reserve(draft(n), &org, &key, cost(n)).unwrap();
+    reserve(1).settle(outcome(1));
+    let under_way = reserve(2);
+    disk.set(Fault::Full(0));
+    under_way.settle(outcome(2));
+    let failures = || ledger.health().failures;
+    let before = failures();
+    until("it is tried again", || failures() > before + 2);
+    // One for what was written, and one that may be tried right now.
+    assert!(dir.segments().len() <= 2, "{:?}", dir.segments());
+}
+
+#[test]
 fn a_full_disk_has_room_for_what_is_under_way_and_for_nothing_new() {
     let dir = TempDir::new();
     let store = Arc::new(FlakyStore::default());

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
@@ -20,6 +20,9 @@ use crate::disk::{Disk, Sink};
 use crate::error::LedgerError;
 use crate::segment::{Segment, SegmentName};
 use crate::writer::Core;
+
+/// Failures are logged at most this often.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How the journal is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,8 +71,9 @@ pub(crate) struct Journal {
     is_closed: AtomicBool,
     is_stopping: AtomicBool,
     failures: AtomicU64,
-    pub(crate) corrupt_bytes: AtomicU64,
-    last_error: Mutex<Option<String>>,
+    corrupt_bytes: AtomicU64,
+    /// What failed last, and when a failure was last logged.
+    last_failure: Mutex<(Option<String>, Option<Instant>)>,
     /// Counts the rounds of the drain in which it booked all that was there at their beginning.
     pub(crate) drain_cycle: AtomicU64,
     /// The cycle in which records were last written long after they were settled.
@@ -109,7 +113,7 @@ impl Journal {
             is_stopping: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             corrupt_bytes: AtomicU64::new(0),
-            last_error: Mutex::default(),
+            last_failure: Mutex::default(),
             drain_cycle: AtomicU64::new(0),
             late_cycle: AtomicU64::new(0),
             oldest_us: AtomicI64::new(0),
@@ -132,15 +136,29 @@ impl Journal {
 
     /// Returns the error that callers get while the journal cannot be written.
     pub(crate) fn failed(&self) -> LedgerError {
-        let last = self.last_error.lock().clone();
+        let last = self.last_failure.lock().0.clone();
         LedgerError::JournalFailed(io::Error::other(last.unwrap_or_default()))
     }
 
+    /// Counts a failure, and logs it unless another was logged just now: a disk that fails is tried
+    /// often.
     pub(crate) fn note_failure(&self, what: &str, path: &Path, error: &io::Error) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let text = format!("{what} {}: {error}", path.display());
-        tracing::error!("the journal failed to {text}");
-        *self.last_error.lock() = Some(text);
+        let mut last = self.last_failure.lock();
+        if last.1.is_none_or(|at| at.elapsed() > LOG_INTERVAL) {
+            tracing::error!("the journal failed to {text}");
+            last.1 = Some(Instant::now());
+        }
+        last.0 = Some(text);
+    }
+
+    /// Counts bytes that were written and cannot be read back.
+    pub(crate) fn note_corrupt(&self, path: &Path, bytes: u64) {
+        if bytes > 0 {
+            self.corrupt_bytes.fetch_add(bytes, Ordering::Relaxed);
+            tracing::error!(path = %path.display(), bytes, "the journal is damaged");
+        }
     }
 
     pub(crate) fn close(&self) {
@@ -243,7 +261,7 @@ impl Journal {
             segments: self.segments.lock().len(),
             failures: self.failures.load(Ordering::Relaxed),
             corrupt_bytes: self.corrupt_bytes.load(Ordering::Relaxed),
-            last_error: self.last_error.lock().clone(),
+            last_error: self.last_failure.lock().0.clone(),
         }
     }
 

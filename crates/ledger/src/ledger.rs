@@ -202,12 +202,8 @@ impl Inner {
 
     fn drained(&self, deadline: Instant) -> bool {
         let (lock, progress) = &self.journal.progress;
-        while !self
-            .journal
-            .writers()
-            .iter()
-            .all(|writer| writer.flush_pending())
-        {
+        let is_written = |writer: &Arc<Core>| !writer.is_stuck() && writer.flush_pending();
+        while !self.journal.writers().iter().all(is_written) {
             if Instant::now() >= deadline {
                 return false;
             }

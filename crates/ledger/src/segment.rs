@@ -112,6 +112,19 @@ impl Segment {
         self.written.load(Ordering::Acquire)
     }
 
+    /// Reads what may not be on the disk yet; nothing when the segment is gone, because then it is
+    /// booked.
+    pub(crate) fn read_unsynced(&self) -> io::Result<Vec<u8>> {
+        let from = self.synced.load(Ordering::Acquire);
+        let size = self.written().saturating_sub(from);
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => bytes.clear(),
+            file => file?.read_exact_at(&mut bytes, from)?,
+        }
+        Ok(bytes)
+    }
+
     pub(crate) fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire) >= self.written()
     }

@@ -58,6 +58,8 @@ pub(crate) struct Core {
     worker: u32,
     seed: u32,
     state: Mutex<State>,
+    /// Held by whoever syncs, so that nobody takes a segment for synced that another is at.
+    sync_turn: Mutex<()>,
     is_stuck: AtomicBool,
     flush_wanted: Arc<Notify>,
     synced: watch::Sender<Synced>,
@@ -70,6 +72,7 @@ impl Core {
             worker,
             seed,
             state: Mutex::default(),
+            sync_turn: Mutex::default(),
             is_stuck: AtomicBool::new(false),
             flush_wanted: Arc::default(),
             synced: watch::Sender::default(),
@@ -225,7 +228,11 @@ impl Core {
             Err(error) => {
                 self.journal
                     .note_failure("write", &open.segment.path, &error);
+                let segment = Arc::clone(&open.segment);
                 state.retire();
+                if segment.written() == 0 {
+                    self.journal.delete(&segment);
+                }
                 Err(error)
             }
         }
@@ -233,6 +240,7 @@ impl Core {
 
     /// Forces what was written to the disk; returns whether all of it is there.
     pub(crate) fn sync(&self) -> bool {
+        let _turn = self.sync_turn.lock();
         let mut state = self.state.lock();
         let mut is_done = self.flush(&mut state);
         let place = state.accepted;
@@ -287,13 +295,11 @@ impl Core {
         if state.current.as_mut().is_some_and(is_current) {
             state.retire();
         }
-        // A segment that is gone is booked.
-        let bytes = std::fs::read(&segment.path).unwrap_or_default();
-        let from = usize::try_from(segment.synced.load(Ordering::Acquire)).unwrap_or(usize::MAX);
-        let written = usize::try_from(segment.written()).unwrap_or(usize::MAX);
-        let mut rest = bytes
-            .get(from..written.min(bytes.len()))
-            .unwrap_or_default();
+        let unsynced = segment.read_unsynced().unwrap_or_else(|error| {
+            self.journal.note_failure("read", &segment.path, &error);
+            Vec::new()
+        });
+        let mut rest = unsynced.as_slice();
         let mut rescued = Vec::with_capacity(rest.len() + state.pending.len());
         while let Step::Record(record, size) = codec::step(self.seed, rest) {
             let (frame, after) = rest.split_at(size);
@@ -302,9 +308,7 @@ impl Core {
             rest = after;
         }
         let lost = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-        self.journal
-            .corrupt_bytes
-            .fetch_add(lost, Ordering::Relaxed);
+        self.journal.note_corrupt(&segment.path, lost);
         rescued.append(&mut state.pending);
         state.pending = rescued;
         self.flush(&mut state);
