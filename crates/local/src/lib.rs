@@ -36,9 +36,10 @@
 //!
 //! # What it costs
 //!
-//! Weights are kept with 8 bits, whatever the file has: `SmolLM2-135M` takes about 170 MiB, and
-//! 45 KiB for each token of the one call that is being answered. Compile for `x86-64-v3` or
-//! better (`-C target-cpu`); `examples/bench_local.rs` prints what a machine makes of it.
+//! Weights are kept with 8 bits, whatever the file has: with `SmolLM2-135M` loaded a process takes
+//! about 190 MiB, and 45 KiB more for each token of the one call that is being answered. Compile
+//! for `x86-64-v3` or better (`-C target-cpu`): without its vector instructions all of this is
+//! several times slower. `examples/bench_local.rs` prints what a machine makes of it.
 
 mod chat;
 mod config;

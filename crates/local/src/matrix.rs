@@ -179,7 +179,9 @@ fn interleaved<const N: usize>(values: &[f32], columns: usize) -> Vec<[Lanes; N]
 }
 
 /// The product of each of the rows with each of the tokens. The sums stay in registers, and the
-/// compiler makes one vector instruction of the innermost loop.
+/// compiler makes one vector instruction of the innermost loop; as part of a larger function it
+/// has been seen not to, and to take ten times as long.
+#[inline(never)]
 fn products(
     rows: &[[Lanes; STEP_ROWS]],
     tokens: &[[Lanes; STEP_TOKENS]],
