@@ -58,7 +58,6 @@ fn run_in_pool(shared: &Shared, count: usize) {
     let pool = ThreadPoolBuilder::new()
         .num_threads(count)
         .thread_name(|index| format!("local-model-{index}"))
-        .start_handler(|_| lower_priority())
         .build();
     match pool {
         Ok(pool) => pool.install(|| run(shared, Threads::Pool)),
@@ -68,8 +67,8 @@ fn run_in_pool(shared: &Shared, count: usize) {
 
 /// Lets those who serve requests go first.
 fn lower_priority() {
-    // On Linux this is the priority of the calling thread alone. Where it is not allowed, the
-    // model competes as an equal.
+    // On Linux this is the priority of the calling thread alone, and of those that it starts.
+    // Where it is not allowed, the model competes as an equal.
     #[cfg(target_os = "linux")]
     rustix::process::nice(10).ok();
 }
