@@ -112,7 +112,13 @@ async fn change<T: Send + 'static>(
     let callers = std::sync::Arc::clone(state.worker().engine().callers());
     read(state, move |control| {
         let done = run(control)?;
-        callers.refresh()?;
+        // The change is made, and an answer that says otherwise would have it made again.
+        if let Err(error) = callers.refresh() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a change takes effect here when the database answers again"
+            );
+        }
         Ok(done)
     })
     .await

@@ -56,9 +56,16 @@ impl ResponseError for NotACaller {
                 kind,
                 code,
                 message,
+                retry_after,
                 ..
             } = &self.error;
-            return ApiError::from(EngineError::new(*kind, code, message.to_string())).respond();
+            let error = EngineError::new(*kind, code, message.to_string());
+            let retry_after = *retry_after;
+            return ApiError::from(EngineError {
+                retry_after,
+                ..error
+            })
+            .respond();
         }
         respond(
             Reply::of_error(&self.error),
@@ -88,5 +95,29 @@ impl FromRequest for Caller {
                 .map(Self)
                 .map_err(|error| NotACaller { error, is_admin })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_web::http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn every_surface_says_when_to_ask_again() {
+        for is_admin in [true, false] {
+            let error = EngineError::new(ErrorKind::Unavailable, "service_unavailable", "later");
+            let retry_after = Some(Duration::from_secs(2));
+            let error = EngineError {
+                retry_after,
+                ..error
+            };
+            let response = NotACaller { error, is_admin }.error_response();
+            assert_eq!(response.status(), 503);
+            assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "2");
+        }
     }
 }
