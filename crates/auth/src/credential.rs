@@ -75,6 +75,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(authorization: &[&str], bare: &[&str]) -> Result<String, CredentialError> {
@@ -113,5 +115,59 @@ mod tests {
             check(&[&bearer], &["garbage"]),
             Err(CredentialError::Conflicting)
         );
+    }
+
+    #[test]
+    fn what_only_resembles_a_credential_is_none() {
+        let key = KeyText::generate().unwrap();
+        let text = key.expose();
+        let basic = format!("Basic {text}");
+        let glued = format!("Bearer{text}");
+        let twice = format!("Bearer Bearer {text}");
+        for authorization in ["", "Bearer", "Bearer ", &basic, &glued, &twice, text] {
+            let none = Err(CredentialError::Malformed);
+            assert_eq!(check(&[authorization], &[]), none, "{authorization}");
+        }
+        assert_eq!(check(&[], &[""]), Err(CredentialError::Malformed));
+        assert_eq!(
+            check(&["Basic YTpi"], &[text]),
+            Err(CredentialError::Malformed)
+        );
+        let no_text: &[u8] = b"tg_live_\xff";
+        let read = Credential::from_headers(std::iter::empty(), std::iter::once(no_text));
+        assert_eq!(read.unwrap_err(), CredentialError::Malformed);
+    }
+
+    #[test]
+    fn spaces_around_a_key_are_not_part_of_it() {
+        let key = KeyText::generate().unwrap();
+        let text = key.expose();
+        let (wide, spaced) = (format!("BEARER   {text} "), format!(" {text}"));
+        assert_eq!(check(&[&wide], &[&spaced]).as_deref(), Ok(text));
+    }
+
+    #[test]
+    fn no_error_repeats_what_was_sent() {
+        let error = check(&["Bearer sk-secret"], &[]).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("sk-secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_only_the_key_itself_is_read_as_it(
+            authorization in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..3),
+            bare in prop::collection::vec("[ -~]{0,80}", 0..3),
+            has_key in any::<bool>(),
+        ) {
+            let key = KeyText::generate().unwrap();
+            let bare = bare.iter().map(String::as_bytes);
+            let own = has_key.then(|| key.expose().as_bytes());
+            let values = authorization.iter().map(Vec::as_slice);
+            match Credential::from_headers(values, bare.chain(own)) {
+                Ok(read) => prop_assert_eq!(read.expose(), key.expose()),
+                Err(CredentialError::Missing) => prop_assert!(!has_key),
+                Err(_) => {}
+            }
+        }
     }
 }

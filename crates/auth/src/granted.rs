@@ -100,4 +100,35 @@ mod tests {
         assert_eq!(Granted::<KeysManage>::check(member).unwrap_err(), Denied);
         assert_eq!(Granted::<UsageRead>::check(member).unwrap_err(), Denied);
     }
+
+    fn check<P: PermissionType>() {
+        for role in Role::ALL {
+            let org_id = OrgId::from_bytes([1; 16]);
+            let key_id = KeyId::from_bytes([2; 16]);
+            let principal = Principal {
+                org_id,
+                key_id,
+                role,
+            };
+            let granted = Granted::<P>::check(principal);
+            assert_eq!(
+                granted.is_ok(),
+                role.allows(P::PERMISSION),
+                "{role:?} {:?}",
+                P::PERMISSION
+            );
+            let Ok(granted) = granted else { continue };
+            assert_eq!((granted.org_id(), granted.principal()), (org_id, principal));
+        }
+    }
+
+    #[test]
+    fn every_permission_is_granted_to_the_roles_that_have_it() {
+        check::<ModelsUse>();
+        check::<KeysRead>();
+        check::<KeysManage>();
+        check::<UsageRead>();
+        check::<OrgRead>();
+        check::<OrgManage>();
+    }
 }
