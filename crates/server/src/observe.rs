@@ -79,10 +79,19 @@ impl std::fmt::Debug for Observer {
     }
 }
 
-/// A request that has begun.
+/// A request that has begun. Dropped, however it ended, it is no longer under way.
 pub(crate) struct Observed {
+    _in_flight: InFlight,
     span: RequestSpan,
     client_ip: Option<std::net::IpAddr>,
+}
+
+struct InFlight(Arc<Observer>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.metrics.end();
+    }
 }
 
 impl Observed {
@@ -115,13 +124,14 @@ fn micros(time: Duration) -> u64 {
 
 impl Observer {
     /// Begins to observe a request.
-    pub(crate) fn begin(&self, request: &HttpRequest) -> Observed {
+    pub(crate) fn begin(self: &Arc<Self>, request: &HttpRequest) -> Observed {
         self.metrics.begin();
         let parent = request
             .headers()
             .get("traceparent")
             .and_then(|value| value.to_str().ok());
         Observed {
+            _in_flight: InFlight(Arc::clone(self)),
             span: self.tracer.begin(parent),
             client_ip: request.peer_addr().map(|address| address.ip()),
         }
@@ -149,7 +159,6 @@ impl Observer {
     }
 
     fn tell(&self, observed: Observed, record: &RequestRecord) {
-        self.metrics.end();
         let overhead_us = micros(record.own_time());
         self.count(record, overhead_us);
         self.log(&observed, record, overhead_us);
