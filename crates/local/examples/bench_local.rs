@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             rate(timing.prompt_tokens, timing.first)
         );
     }
-    for words in [1, 200, 700] {
+    for words in [1, 200] {
         let timing = runtime.block_on(answer(&model, words, 128))?;
         println!(
             "answer after {:>5} {:>8.1} tokens/s",
