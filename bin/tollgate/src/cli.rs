@@ -1,5 +1,8 @@
 //! The command line.
-#![expect(clippy::doc_markdown, reason = "the help is read in a terminal, as it is")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "the help is read in a terminal, as it is"
+)]
 
 use std::path::PathBuf;
 

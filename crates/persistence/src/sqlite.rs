@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(store.read(settings).unwrap(), "wal 1 0 1");
         assert_eq!(store.write(settings).unwrap(), "wal 1 0 0");
         let synchronous = store.write(|connection| Ok(pragma(connection, "synchronous")));
-        assert_eq!(synchronous.unwrap(), "1", "NORMAL");
+        assert_eq!(synchronous.unwrap(), "2", "FULL");
     }
 
     #[test]

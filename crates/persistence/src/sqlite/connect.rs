@@ -42,9 +42,11 @@ impl Connect {
     }
 
     pub(super) fn read_write(&self) -> Result<SqliteConnection, ConnectionError> {
-        // The log is cut back to 64 MiB after a long read has made it grow.
+        // What is committed is on the disk: the journal is deleted once its events are booked here,
+        // so a commit that a power cut could take back would be usage lost. Batches make it one
+        // flush in many events. The log is cut back to 64 MiB after a long read has made it grow.
         self.establish(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA journal_size_limit = 67108864;",
         )
     }
