@@ -35,11 +35,11 @@ test-unit: ## Run the tests that need no database, no model and no SDK: seconds 
 	cargo nextest run --workspace --locked --profile unit
 
 check: ## Format, layers, licences, bans, unused dependencies, clippy, documentation
-	@scripts/packages build
-	@scripts/tools deny machete
 	cargo fmt --check
 	scripts/check-layers
 	scripts/check-docs
+	@scripts/packages build
+	@scripts/tools deny machete
 	cargo deny --locked check bans licenses sources
 	cargo machete
 	@scripts/check-advisories
