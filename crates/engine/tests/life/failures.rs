@@ -8,8 +8,8 @@ use tollgate_domain::{Money, TerminalState, UsageEvent};
 use tollgate_engine::EngineConfig;
 use tollgate_resilience::RetryPolicy;
 
-use crate::provider::{Act, answer, error, error_with};
-use crate::world::{Plan, World, ask, error_of, json_of, model};
+use crate::provider::{Act, answer, error, error_with, stream};
+use crate::world::{Plan, World, ask, ask_stream, error_of, json_of, model, next_chunk};
 
 fn two_targets() -> World {
     World::of(Plan {
@@ -275,6 +275,52 @@ async fn a_target_has_as_many_calls_under_way_as_it_may() {
         "places are given back"
     );
     assert_eq!(world.events().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_gives_its_place_at_the_target_back_when_the_provider_is_done() {
+    let mut bounded = model("m", &[0]);
+    bounded.targets[0].max_parallel = 1;
+    let world = World::of(Plan {
+        models: vec![bounded],
+        ..Plan::default()
+    });
+    let key = world.key();
+    world.provider().queue([stream(1, 1), answer(1, 1)]);
+    let mut open = world.chat(&key, &ask_stream()).await;
+    assert_eq!(world.chat(&key, &ask()).await.status, 503);
+    while !next_chunk(&mut open).await.unwrap().contains("[DONE]") {}
+    assert_eq!(world.chat(&key, &ask()).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_was_closed_meanwhile_is_not_waited_for() {
+    let retry = RetryPolicy {
+        attempts_max: 9,
+        ..RetryPolicy::default()
+    };
+    let config = EngineConfig {
+        retry,
+        ..EngineConfig::default()
+    };
+    let world = World::of(Plan {
+        config,
+        ..Plan::default()
+    });
+    world.provider().queue((0..4).map(|_| error(500)));
+    world
+        .provider()
+        .always(error_with(500, &[("retry-after", "4")]));
+    let began = Instant::now();
+    let reply = world.chat(&world.key(), &ask()).await;
+    assert_eq!((reply.status, reply.attempts), (502, 5));
+    assert!(
+        began.elapsed() < Duration::from_millis(3_500),
+        "{:?}",
+        began.elapsed()
+    );
+    let finals: Vec<bool> = world.events().iter().map(|event| event.is_final).collect();
+    assert_eq!(finals, [false, false, false, false, true]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -176,8 +176,10 @@ async fn a_silent_stream_is_kept_alive_with_comments() {
     let world = World::new();
     let parts = vec![
         content("a"),
-        Part::Wait(40 * SECOND),
+        Part::Wait(10 * SECOND),
         content("b"),
+        Part::Wait(40 * SECOND),
+        content("c"),
         usage(1, 1),
         done(),
     ];
@@ -196,8 +198,8 @@ async fn a_silent_stream_is_kept_alive_with_comments() {
             *at
         })
         .collect();
-    assert_eq!(comments, [15, 30]);
-    assert_eq!(spoken.last().unwrap().0, 40);
+    assert_eq!(comments, [25, 40], "after 15 seconds of silence");
+    assert_eq!(spoken.last().unwrap().0, 50);
     assert_eq!(world.event().state, TerminalState::Ok);
 }
 
@@ -215,7 +217,8 @@ async fn a_stream_that_lasts_too_long_is_cut() {
     let began = Instant::now();
     let mut reply = world.chat(&world.key(), &ask_stream()).await;
     let text = read_all(&mut reply).await;
-    assert_eq!(began.elapsed().as_secs(), 20);
+    // What passes in earnest while the test runs counts against the twenty seconds.
+    assert!((19..=20).contains(&began.elapsed().as_secs()));
     assert_eq!(last_error(&text)["error"]["code"], "provider_timeout");
     assert_eq!(
         (world.event().state, world.provider().under_way()),
