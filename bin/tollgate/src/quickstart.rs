@@ -112,14 +112,14 @@ Tollgate is ready on http://{listen}
 
 curl http://{listen}/v1/chat/completions \
   -H "Authorization: Bearer $TOLLGATE_API_KEY" -H "Content-Type: application/json" \
-  -d '{{"model":"{LOCAL_MODEL}","messages":[{{"role":"user","content":"What is the capital of France?"}}]}}'
+  -d '{{"model":"{LOCAL_MODEL}","temperature":0,"messages":[{{"role":"user","content":"What is the capital of France?"}}]}}'
 
 # pip install openai
 python3 - <<'PY'
 import os
 from openai import OpenAI
 client = OpenAI(base_url="http://{listen}/v1", api_key=os.environ["TOLLGATE_API_KEY"])
-stream = client.chat.completions.create(model="{LOCAL_MODEL}", stream=True,
+stream = client.chat.completions.create(model="{LOCAL_MODEL}", temperature=0, stream=True,
     messages=[{{"role": "user", "content": "What is the capital of France?"}}])
 for event in stream:
     print(event.choices[0].delta.content or "", end="", flush=True)
