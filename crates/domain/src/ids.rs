@@ -97,6 +97,16 @@ ids! {
     OrgId = "org";
     /// An API key: a caller's credential with Tollgate.
     KeyId = "key";
+    /// A part of an organization.
+    TeamId = "team";
+    /// A person or a service account.
+    UserId = "user";
+    /// A role that an organization made.
+    RoleId = "role";
+    /// An invitation into an organization.
+    InvitationId = "inv";
+    /// A signed-in session.
+    SessionId = "sess";
     /// One inbound request.
     RequestId = "req";
     /// One upstream call; a request has one or more.

@@ -21,6 +21,7 @@
 //! # Ok::<(), tollgate_domain::MoneyError>(())
 //! ```
 
+mod audit;
 mod budget;
 mod error_kind;
 mod event;
@@ -33,10 +34,13 @@ mod price;
 mod time;
 mod usage;
 
+pub use self::audit::{Actor, AuditDraft, AuditEntry, AuditOutcome, DIGEST_BYTES};
 pub use self::budget::{BudgetDuration, BudgetDurationError, BudgetPolicy, BudgetScope, Charge};
 pub use self::error_kind::ErrorKind;
 pub use self::event::{Provenance, Surface, TerminalState, UnknownName, UsageEvent};
-pub use self::ids::{AttemptId, IdError, KeyId, OrgId, RequestId};
+pub use self::ids::{
+    AttemptId, IdError, InvitationId, KeyId, OrgId, RequestId, RoleId, SessionId, TeamId, UserId,
+};
 pub use self::key::{ApiKey, Limits, MAC_BYTES};
 pub use self::money::{Money, MoneyError};
 pub use self::organization::Organization;
