@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tollgate_domain::{AttemptId, ErrorKind, Money, Provenance, TerminalState, Usage};
 use tollgate_ledger::{AttemptDraft, Outcome, PricedModel, Reservation};
-use tollgate_providers::{Phase, UpstreamAnswer, UpstreamError, UpstreamRequest};
+use tollgate_providers::{UpstreamAnswer, UpstreamError, UpstreamRequest};
 use tollgate_resilience::RetryBudget;
 use tollgate_routing::{Candidate, plan};
 use uuid::Uuid;
@@ -190,6 +190,7 @@ impl Worker {
         let (bound, inject) = self.output_bound(admission, &priced);
         let amount = reserve_amount(admission, &priced, bound)?;
         let began = Instant::now();
+        let deadline = tokio::time::Instant::from_std(began) + target.total_timeout;
         let draft = draft(admission, progress, target, (&upstream_model, &priced));
         let caller = &admission.caller;
         let reservation =
@@ -213,10 +214,10 @@ impl Worker {
                 .upstream_body(&admission.body, &upstream_model, inject),
             is_stream: admission.asked.is_stream(),
             trace_parent: admission.trace_parent.clone(),
+            deadline,
         };
-        let answered = self.call(target, request).await;
-        let opened = match answered {
-            Ok(answer) => open(answer, admission, began, target.total_timeout).await,
+        let opened = match self.call(target, request).await {
+            Ok(answer) => open(answer, admission, deadline).await,
             Err(error) => Err(Failure::from_upstream(&error, target)),
         };
         progress.record.upstream += began.elapsed();
@@ -245,16 +246,12 @@ impl Worker {
         request: UpstreamRequest,
     ) -> Result<UpstreamAnswer, UpstreamError> {
         let admitted = self.gate().admit();
-        let call = self
-            .providers()
+        self.providers()
             .call(&admitted, target.provider_index, request)
             .ok_or_else(|| UpstreamError::NotReady {
                 advice: "the provider is not configured".to_owned(),
-            })?;
-        match tokio::time::timeout(target.total_timeout, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(UpstreamError::Timeout(Phase::Total)),
-        }
+            })?
+            .await
     }
 
     /// The most answer tokens per choice, and the bound to set upstream if the client set none.

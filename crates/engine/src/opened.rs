@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 use tollgate_domain::{ErrorKind, Provenance, TerminalState, Usage};
 use tollgate_ledger::{Outcome, Reservation};
-use tollgate_providers::{AnswerBody, ByteStream, Phase, UpstreamAnswer, UpstreamError};
+use tollgate_providers::{
+    AnswerBody, AnswerHeader, AnswerHeaders, ByteStream, Phase, UpstreamAnswer, UpstreamError,
+};
 use tollgate_resilience::{BreakerPass, ParallelPermit};
 use tollgate_wire::{ErrorBody, StreamDecoder, StreamEnd, error_body, read_answer, read_error};
 
@@ -21,7 +23,7 @@ use crate::record::micros;
 /// The first answer that is worth giving to the client.
 pub(crate) struct First {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: AnswerHeaders,
     pub(crate) body: FirstBody,
     pub(crate) provider: Arc<str>,
     pub(crate) reservation: Reservation,
@@ -67,7 +69,7 @@ pub(crate) enum Retry {
 /// An answer that is worth giving to the client.
 pub(crate) struct Opened {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: AnswerHeaders,
     body: OpenedBody,
 }
 
@@ -155,8 +157,7 @@ impl Opened {
 pub(crate) async fn open(
     answer: UpstreamAnswer,
     admission: &Admission,
-    began: std::time::Instant,
-    total: Duration,
+    deadline: Instant,
 ) -> Result<Opened, Failure> {
     let UpstreamAnswer {
         status,
@@ -167,7 +168,6 @@ pub(crate) async fn open(
         AnswerBody::Whole(body) if status.is_success() => open_whole(body, admission)?,
         AnswerBody::Whole(body) => open_refusal(status, &headers, body)?,
         AnswerBody::Stream(upstream) => {
-            let deadline = Instant::now() + total.saturating_sub(began.elapsed());
             let decoder = StreamDecoder::new(admission.asked.hides_usage());
             open_stream(upstream, decoder, deadline).await?
         }
@@ -230,7 +230,7 @@ pub(crate) fn estimate(admission: &Admission, answer_bytes: u64) -> Usage {
 /// A provider's 400, 404, 413 or 422 is about the client's request, and the client's to read.
 fn open_refusal(
     status: StatusCode,
-    headers: &HeaderMap,
+    headers: &AnswerHeaders,
     body: Bytes,
 ) -> Result<OpenedBody, Failure> {
     let retry_after = retry_after(headers);
@@ -416,11 +416,14 @@ impl Failure {
 }
 
 /// The time after which a provider wants to be asked again, in whole seconds or OpenAI's milliseconds.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &AnswerHeaders) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(3_600);
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-    let millis = number("retry-after-ms").map(Duration::from_millis);
+    let number = |header| {
+        let text = std::str::from_utf8(headers.get(header)?).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    let millis = number(AnswerHeader::RetryAfterMs).map(Duration::from_millis);
     millis
-        .or_else(|| number("retry-after").map(Duration::from_secs))
+        .or_else(|| number(AnswerHeader::RetryAfter).map(Duration::from_secs))
         .map(|wait| wait.min(LONGEST))
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use tollgate_auth::{CredentialError, KeyText};
 use tollgate_domain::{ErrorKind, Money, RequestId};
+use tollgate_providers::AnswerHeaders;
 use tollgate_wire::{ErrorBody, error_body};
 use uuid::Uuid;
 
@@ -82,7 +83,7 @@ pub struct Reply {
     /// The body.
     pub body: ReplyBody,
     /// The headers of the provider that answered, to pick from.
-    pub upstream_headers: HeaderMap,
+    pub upstream_headers: AnswerHeaders,
     /// What is left of the caller's limits.
     pub rates: Rates,
     /// How many upstream calls were made.
@@ -112,7 +113,7 @@ impl Reply {
         Self {
             status: status_of(error.kind),
             body: ReplyBody::Whole(body),
-            upstream_headers: HeaderMap::new(),
+            upstream_headers: AnswerHeaders::default(),
             rates: Rates::default(),
             attempts: 0,
             provider: None,

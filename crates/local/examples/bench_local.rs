@@ -86,6 +86,7 @@ async fn answer(
         body: body.to_string().into(),
         is_stream: true,
         trace_parent: None,
+        deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(600),
     };
     let AnswerBody::Stream(stream) = model.call(request).await?.body else {
         return Err("the request was refused".into());

@@ -25,6 +25,7 @@
 //!     body: r#"{"messages": [{"role": "user", "content": "What is the capital of France?"}]}"#.into(),
 //!     is_stream: false,
 //!     trace_parent: None,
+//!     deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(30),
 //! };
 //! // With a file in its place, this is the answer.
 //! let Err(UpstreamError::NotReady { advice }) = model.call(request).await else {

@@ -8,15 +8,15 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tollgate_providers::{
-    AnswerBody, CallFuture, Endpoint, Health, Upstream, UpstreamAnswer, UpstreamError,
-    UpstreamRequest,
+    AnswerBody, AnswerHeaders, CallFuture, Endpoint, Health, Phase, Upstream, UpstreamAnswer,
+    UpstreamError, UpstreamRequest,
 };
 use uuid::Uuid;
 
 use crate::chat::Chat;
 use crate::config::{CONTEXT_TOKENS_MAX, LocalConfig};
 use crate::queue::{Event, Finish, Queue};
-use crate::refusal::{Refusal, content_type};
+use crate::refusal::Refusal;
 use crate::reply::{EventStream, Head, broken};
 use crate::worker::{self, Shared, advice_for_missing};
 
@@ -100,13 +100,13 @@ impl LocalModel {
         let (headers, body) = if request.is_stream {
             let stream = EventStream::new(head, events, has_usage_chunk, ticket);
             (
-                content_type("text/event-stream"),
+                AnswerHeaders::content_type("text/event-stream"),
                 AnswerBody::Stream(Box::pin(stream)),
             )
         } else {
             let (text, finish) = collect(&mut events).await?;
             (
-                content_type("application/json"),
+                AnswerHeaders::content_type("application/json"),
                 AnswerBody::Whole(head.whole(&text, finish)),
             )
         };
@@ -137,7 +137,11 @@ impl Drop for LocalModel {
 
 impl Upstream for LocalModel {
     fn call(&self, request: UpstreamRequest) -> CallFuture<'_> {
-        Box::pin(self.answer(request))
+        let deadline = request.deadline;
+        Box::pin(async move {
+            let answered = tokio::time::timeout_at(deadline, self.answer(request)).await;
+            answered.unwrap_or(Err(UpstreamError::Timeout(Phase::Total)))
+        })
     }
 
     /// Before the model is asked for, this looks whether its file is there.

@@ -1,10 +1,9 @@
 //! What the caller did wrong, in the shape that `OpenAI` gives it.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
-use tollgate_providers::{AnswerBody, UpstreamAnswer};
+use tollgate_providers::{AnswerBody, AnswerHeaders, UpstreamAnswer};
 
 /// A request that cannot be answered as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,20 +122,17 @@ impl Refusal {
         });
         UpstreamAnswer {
             status: self.status,
-            headers: content_type("application/json"),
+            headers: AnswerHeaders::content_type("application/json"),
             // A struct of strings always has a JSON form.
             body: AnswerBody::Whole(Bytes::from(body.unwrap_or_default())),
         }
     }
 }
 
-pub(crate) fn content_type(value: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))])
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use serde_json::{Value, json};
+    use tollgate_providers::AnswerHeader;
 
     use super::*;
 
@@ -144,7 +140,8 @@ pub(crate) mod tests {
     pub(crate) fn error(refusal: Refusal) -> Value {
         let answer = refusal.into_answer();
         assert_eq!(answer.status, 400);
-        assert_eq!(answer.headers["content-type"], "application/json");
+        let kind = answer.headers.get(AnswerHeader::ContentType);
+        assert_eq!(kind.unwrap(), b"application/json");
         let AnswerBody::Whole(body) = answer.body else {
             panic!("an error is not a stream");
         };

@@ -16,8 +16,8 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tollgate_local::{LocalConfig, LocalModel};
 use tollgate_providers::{
-    AnswerBody, ByteStream, Endpoint, Health, Upstream, UpstreamAnswer, UpstreamError,
-    UpstreamRequest,
+    AnswerBody, AnswerHeader, ByteStream, Endpoint, Health, Upstream, UpstreamAnswer,
+    UpstreamError, UpstreamRequest,
 };
 
 use self::fetched::model_path;
@@ -34,6 +34,7 @@ fn request(is_stream: bool, body: &Value) -> UpstreamRequest {
         body: body.to_string().into(),
         is_stream,
         trace_parent: None,
+        deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(600),
     }
 }
 
@@ -48,7 +49,8 @@ fn asking(message: &str, fields: &Value) -> Value {
 
 async fn whole(model: &LocalModel, body: &Value) -> (u16, Value) {
     let answer = model.call(request(false, body)).await.unwrap();
-    assert_eq!(answer.headers["content-type"], "application/json");
+    let kind = answer.headers.get(AnswerHeader::ContentType);
+    assert_eq!(kind.unwrap(), b"application/json");
     let AnswerBody::Whole(body) = answer.body else {
         panic!("no stream was asked for");
     };
@@ -60,7 +62,8 @@ async fn whole(model: &LocalModel, body: &Value) -> (u16, Value) {
 
 async fn started(model: &LocalModel, body: &Value) -> ByteStream {
     let UpstreamAnswer { headers, body, .. } = model.call(request(true, body)).await.unwrap();
-    assert_eq!(headers["content-type"], "text/event-stream");
+    let kind = headers.get(AnswerHeader::ContentType);
+    assert_eq!(kind.unwrap(), b"text/event-stream");
     let AnswerBody::Stream(stream) = body else {
         panic!("a stream was asked for");
     };

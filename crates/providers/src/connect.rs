@@ -3,18 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
+use http::Uri;
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Uri};
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_util::task::TaskTracker;
 
-use crate::pool::Sender;
+use crate::h1::Io;
 
 /// Why a base URL or a credential cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +63,9 @@ impl Origin {
         Ok((Self { is_tls, authority }, path))
     }
 
-    pub(crate) fn host_header(&self) -> Result<HeaderValue, OriginError> {
-        HeaderValue::from_str(self.authority.as_str())
-            .map_err(|_| OriginError::new("the host of the base URL is not valid"))
+    /// Returns what the `Host` header says.
+    pub(crate) fn host(&self) -> &str {
+        self.authority.as_str()
     }
 
     fn port(&self) -> u16 {
@@ -104,30 +100,17 @@ impl Connector {
         Ok(Self { origin, tls })
     }
 
-    /// Connects, and leaves the connection's own task with `tasks`.
-    pub(crate) async fn connect(&self, tasks: &TaskTracker) -> io::Result<Sender> {
+    pub(crate) async fn connect(&self) -> io::Result<Io> {
         let host = self.origin.authority.host().trim_matches(['[', ']']);
         let tcp = TcpStream::connect((host, self.origin.port())).await?;
         tcp.set_nodelay(true)?;
-        match &self.tls {
+        Ok(match &self.tls {
             Some((connector, name)) => {
-                drive(connector.connect(name.clone(), tcp).await?, tasks).await
+                Io::Tls(Box::new(connector.connect(name.clone(), tcp).await?))
             }
-            None => drive(tcp, tasks).await,
-        }
+            None => Io::Plain(tcp),
+        })
     }
-}
-
-async fn drive<T>(io: T, tasks: &TaskTracker) -> io::Result<Sender>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = handshake(TokioIo::new(io))
-        .await
-        .map_err(io::Error::other)?;
-    // What goes wrong on the connection reaches whoever waits for an answer on it.
-    tasks.spawn(async move { drop(connection.await) });
-    Ok(sender)
 }
 
 fn public_roots() -> RootCertStore {
@@ -149,6 +132,8 @@ fn tls_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, OriginError> {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::task::TaskTracker;
+
     use super::*;
 
     #[test]
@@ -225,7 +210,7 @@ mod tests {
                 origin,
                 tls: Some((connector, ServerName::try_from(name).unwrap().to_owned())),
             };
-            let connected = connector.connect(&tasks).await;
+            let connected = connector.connect().await;
             assert_eq!(connected.is_ok(), is_fine, "{name}");
         }
     }

@@ -1,27 +1,28 @@
-//! A provider over HTTP/1.1: hyper's connection-level client under a small pool of our own.
+//! A provider over HTTP/1.1: a small client of our own over a pool of connections per worker.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
-use tokio::time::{Sleep, timeout};
+use http::{HeaderValue, Uri};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::connect::{Connector, Origin, OriginError};
-use crate::pool::{Pool, Sender};
+use crate::h1::{BodyDecoder, Connection, Deadline, ExchangeError, Head};
+use crate::headers::{AnswerHeader, AnswerHeaders};
+use crate::pool::Pool;
 use crate::upstream::{
     AnswerBody, CallFuture, Endpoint, Phase, Upstream, UpstreamAnswer, UpstreamError,
     UpstreamRequest,
 };
 
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// How long an idle connection is kept.
+const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 
 /// How long each part of a call may take, and how much of an answer is accepted.
 #[derive(Debug, Clone, Copy)]
@@ -55,212 +56,241 @@ impl Default for HttpLimits {
 pub struct HttpProvider {
     connector: Connector,
     pool: Arc<Pool>,
-    chat: Uri,
-    embeddings: Uri,
-    headers: HeaderMap,
+    heads: Heads,
     limits: HttpLimits,
-    tasks: TaskTracker,
 }
 
 impl HttpProvider {
     /// Makes a provider at a base URL such as `https://api.openai.com/v1`.
     ///
-    /// `api_key` is sent as a bearer token, to this origin only; `tasks` owns the connections.
+    /// `api_key` is sent as a bearer token, to this origin only; `tasks` owns what goes on beside
+    /// the calls.
     ///
     /// # Errors
     /// When the URL or the key cannot be used.
     pub fn new(
         base_url: &str,
-        api_key: Option<&secrecy::SecretString>,
+        api_key: Option<&SecretString>,
         limits: HttpLimits,
         tasks: TaskTracker,
     ) -> Result<Self, OriginError> {
         let (origin, path) = Origin::parse(base_url)?;
-        let uri = |tail: &str| {
-            format!("{path}{tail}")
-                .parse()
-                .map_err(|_| OriginError::new("the path is not valid"))
-        };
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(HOST, origin.host_header()?);
-        if let Some(key) = api_key {
-            let mut value = HeaderValue::from_str(&format!(
-                "Bearer {}",
-                secrecy::ExposeSecret::expose_secret(key)
-            ))
-            .map_err(|_| OriginError::new("the API key has characters no header can hold"))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
-        );
+        let heads = Heads::new(&origin, &path, api_key)?;
+        let pool = Pool::new(limits.idle_connections_max, IDLE_CONNECTION, tasks);
         Ok(Self {
-            chat: uri("/chat/completions")?,
-            embeddings: uri("/embeddings")?,
             connector: Connector::new(origin)?,
-            pool: Arc::new(Pool::new(
-                limits.idle_connections_max,
-                Duration::from_secs(60),
-            )),
-            headers,
+            pool: Arc::new(pool),
+            heads,
             limits,
-            tasks,
         })
     }
 
-    fn head(&self, request: &UpstreamRequest) -> Request<Full<Bytes>> {
-        let mut head = Request::new(Full::new(request.body.clone()));
-        *head.method_mut() = Method::POST;
-        *head.uri_mut() = match request.endpoint {
-            Endpoint::ChatCompletions => self.chat.clone(),
-            Endpoint::Embeddings => self.embeddings.clone(),
-        };
-        let mut headers = self.headers.clone();
-        let accept = if request.is_stream {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if let Some(parent) = &request.trace_parent {
-            headers.insert(TRACE_PARENT, parent.clone());
-        }
-        *head.headers_mut() = headers;
-        head
-    }
-
-    async fn connect(&self) -> Result<Sender, UpstreamError> {
-        match timeout(
-            self.limits.connect_timeout,
-            self.connector.connect(&self.tasks),
-        )
-        .await
-        {
-            Ok(connected) => connected.map_err(UpstreamError::Connect),
-            Err(_) => Err(UpstreamError::Timeout(Phase::Connect)),
+    async fn connect(&self, total: Instant) -> Result<Connection, UpstreamError> {
+        let Deadline { at, phase } = deadline(Phase::Connect, self.limits.connect_timeout, total);
+        match timeout_at(at, self.connector.connect()).await {
+            Ok(Ok(io)) => Ok(Connection::new(io)),
+            Ok(Err(error)) => Err(UpstreamError::Connect(error)),
+            Err(_) => Err(UpstreamError::Timeout(phase)),
         }
     }
 
     /// Sends the request, on another connection when a pooled one turns out to be closed before
     /// anything was written to it.
-    async fn send(
-        &self,
-        request: &UpstreamRequest,
-    ) -> Result<(Response<Incoming>, Sender), UpstreamError> {
-        let mut head = self.head(request);
+    async fn send(&self, request: &UpstreamRequest) -> Result<(Head, Connection), UpstreamError> {
+        let head = self.heads.of(request);
         loop {
-            let (mut sender, is_reused) = match self.pool.take() {
-                Some(sender) => (sender, true),
-                None => (self.connect().await?, false),
+            let (mut connection, is_reused) = match self.pool.take() {
+                Some(connection) => (connection, true),
+                None => (self.connect(request.deadline).await?, false),
             };
-            if sender.ready().await.is_err() {
-                if is_reused {
-                    continue;
+            let limit = self.limits.first_byte_timeout;
+            let deadline = deadline(Phase::FirstByte, limit, request.deadline);
+            match connection.exchange(&head, &request.body, deadline).await {
+                Ok(head) => return Ok((head, connection)),
+                Err(ExchangeError::Unsent(_)) if is_reused => {}
+                Err(ExchangeError::Unsent(error)) => {
+                    return Err(UpstreamError::Broken(Box::new(error)));
                 }
-                return Err(broken("the connection closed before it was used"));
-            }
-            let sent = timeout(
-                self.limits.first_byte_timeout,
-                sender.try_send_request(head),
-            )
-            .await;
-            match sent {
-                Ok(Ok(response)) => return Ok((response, sender)),
-                Ok(Err(mut error)) => match error.take_message() {
-                    Some(unsent) if is_reused => head = unsent,
-                    _ => return Err(UpstreamError::Broken(Box::new(error.into_error()))),
-                },
-                Err(_) => return Err(UpstreamError::Timeout(Phase::FirstByte)),
+                Err(ExchangeError::Failed(error)) => return Err(error),
             }
         }
     }
 
-    /// Reads a body to its end and gives the connection back.
-    async fn collect(&self, mut body: Incoming, sender: Sender) -> Result<Bytes, UpstreamError> {
-        let too_large = || UpstreamError::TooLarge {
-            bytes_max: self.limits.answer_bytes_max,
-        };
-        if body.size_hint().lower() > self.limits.answer_bytes_max as u64 {
-            return Err(too_large());
+    /// Reads a body to its end.
+    async fn collect(
+        &self,
+        connection: &mut Connection,
+        decoder: &mut BodyDecoder,
+        total: Instant,
+    ) -> Result<Bytes, UpstreamError> {
+        let bytes_max = self.limits.answer_bytes_max;
+        let too_large = || UpstreamError::TooLarge { bytes_max };
+        let idle = || deadline(Phase::Idle, self.limits.idle_timeout, total);
+        if let Some(length) = decoder.remaining() {
+            let length = usize::try_from(length).ok().filter(|n| *n <= bytes_max);
+            let body = connection.take(length.ok_or_else(too_large)?, idle).await?;
+            decoder.took_all();
+            return Ok(body);
         }
         let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        while let Some(frame) = timeout(self.limits.idle_timeout, body.frame())
-            .await
-            .map_err(|_| UpstreamError::Timeout(Phase::Idle))?
-        {
-            let frame = frame.map_err(|error| UpstreamError::Broken(Box::new(error)))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            if first.len() + rest.len() + data.len() > self.limits.answer_bytes_max {
+        let mut whole = BytesMut::new();
+        loop {
+            let idle = idle();
+            let next = std::future::poll_fn(|cx| connection.poll_body(cx, decoder, idle));
+            let Some(data) = next.await? else { break };
+            if first.len().max(whole.len()) + data.len() > bytes_max {
                 return Err(too_large());
             }
             if first.is_empty() {
                 first = data;
-            } else {
-                rest.extend_from_slice(&data);
+                continue;
             }
+            if whole.is_empty() {
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&data);
         }
-        self.pool.put(sender);
-        if rest.is_empty() {
-            return Ok(first);
-        }
-        let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&rest);
-        Ok(whole.freeze())
+        Ok(if whole.is_empty() {
+            first
+        } else {
+            whole.freeze()
+        })
+    }
+
+    async fn answer(&self, request: &UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
+        let (head, mut connection) = self.send(request).await?;
+        let Head {
+            status,
+            headers,
+            framing,
+            is_reusable,
+        } = head;
+        let mut decoder = BodyDecoder::new(framing);
+        // Only an answer that is a stream is streamed: whole ones are cheaper, and can be checked
+        // before the client sees their first byte.
+        let body = if request.is_stream && status.is_success() && is_event_stream(&headers) {
+            AnswerBody::Stream(Box::pin(Chunks {
+                connection: Some(connection),
+                decoder,
+                pool: is_reusable.then(|| Arc::clone(&self.pool)),
+                idle_timeout: self.limits.idle_timeout,
+                heard_at: Instant::now(),
+            }))
+        } else {
+            let total = request.deadline;
+            let body = self.collect(&mut connection, &mut decoder, total).await?;
+            if is_reusable {
+                self.pool.put(connection);
+            }
+            AnswerBody::Whole(body)
+        };
+        Ok(UpstreamAnswer {
+            status,
+            headers,
+            body,
+        })
     }
 }
 
 impl Upstream for HttpProvider {
     fn call(&self, request: UpstreamRequest) -> CallFuture<'_> {
-        Box::pin(async move {
-            let (response, sender) = self.send(&request).await?;
-            let (head, body) = response.into_parts();
-            // Only an answer that is a stream is streamed: whole ones are cheaper, and can be
-            // checked before the client sees their first byte.
-            let body = if request.is_stream
-                && head.status.is_success()
-                && is_event_stream(&head.headers)
-            {
-                AnswerBody::Stream(Box::pin(Chunks {
-                    body,
-                    sender: Some(sender),
-                    pool: Arc::clone(&self.pool),
-                    idle: Idle::new(self.limits.idle_timeout),
-                }))
-            } else {
-                AnswerBody::Whole(self.collect(body, sender).await?)
-            };
-            Ok(UpstreamAnswer {
-                status: head.status,
-                headers: head.headers,
-                body,
-            })
-        })
+        Box::pin(async move { self.answer(&request).await })
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+/// The deadline of a phase, which is not beyond that of the whole.
+fn deadline(phase: Phase, limit: Duration, total: Instant) -> Deadline {
+    let at = Instant::now() + limit;
+    if total < at {
+        let (at, phase) = (total, Phase::Total);
+        Deadline { at, phase }
+    } else {
+        Deadline { at, phase }
+    }
 }
 
-fn broken(what: &'static str) -> UpstreamError {
-    UpstreamError::Broken(what.into())
+fn is_event_stream(headers: &AnswerHeaders) -> bool {
+    headers
+        .get(AnswerHeader::ContentType)
+        .is_some_and(|value| value.starts_with(b"text/event-stream"))
+}
+
+/// The heads of requests, as far as all of a kind are the same.
+struct Heads {
+    chat: Vec<u8>,
+    embeddings: Vec<u8>,
+}
+
+impl std::fmt::Debug for Heads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Heads([redacted])")
+    }
+}
+
+impl Heads {
+    fn new(
+        origin: &Origin,
+        path: &str,
+        api_key: Option<&SecretString>,
+    ) -> Result<Self, OriginError> {
+        let mut common = format!("host: {}\r\n", origin.host());
+        if let Some(key) = api_key {
+            let value = format!("Bearer {}", key.expose_secret());
+            HeaderValue::from_str(&value)
+                .map_err(|_| OriginError::new("the API key has characters no header can hold"))?;
+            common.push_str("authorization: ");
+            common.push_str(&value);
+            common.push_str("\r\n");
+        }
+        common.push_str(concat!(
+            "content-type: application/json\r\nuser-agent: tollgate/",
+            env!("CARGO_PKG_VERSION"),
+            "\r\n"
+        ));
+        let head = |tail: &str| {
+            let uri: Uri = format!("{path}{tail}")
+                .parse()
+                .map_err(|_| OriginError::new("the path is not valid"))?;
+            Ok(format!("POST {uri} HTTP/1.1\r\n{common}").into_bytes())
+        };
+        Ok(Self {
+            chat: head("/chat/completions")?,
+            embeddings: head("/embeddings")?,
+        })
+    }
+
+    fn of(&self, request: &UpstreamRequest) -> Vec<u8> {
+        let common = match request.endpoint {
+            Endpoint::ChatCompletions => &self.chat,
+            Endpoint::Embeddings => &self.embeddings,
+        };
+        let mut head = Vec::with_capacity(common.len() + 192);
+        head.extend_from_slice(common);
+        head.extend_from_slice(if request.is_stream {
+            b"accept: text/event-stream\r\n"
+        } else {
+            b"accept: application/json\r\n"
+        });
+        if let Some(parent) = &request.trace_parent {
+            head.extend_from_slice(b"traceparent: ");
+            head.extend_from_slice(parent.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"content-length: ");
+        head.extend_from_slice(itoa::Buffer::new().format(request.body.len()).as_bytes());
+        head.extend_from_slice(b"\r\n\r\n");
+        head
+    }
 }
 
 /// A body as it arrives. Gives its connection back at the end; dropped before, closes it.
 struct Chunks {
-    body: Incoming,
-    sender: Option<Sender>,
-    pool: Arc<Pool>,
-    idle: Idle,
+    connection: Option<Connection>,
+    decoder: BodyDecoder,
+    /// Where the connection goes, if it can be used again.
+    pool: Option<Arc<Pool>>,
+    idle_timeout: Duration,
+    heard_at: Instant,
 }
 
 impl Stream for Chunks {
@@ -268,67 +298,22 @@ impl Stream for Chunks {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        loop {
-            match Pin::new(&mut this.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        this.idle.saw_data();
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    this.sender = None;
-                    return Poll::Ready(Some(Err(UpstreamError::Broken(Box::new(error)))));
-                }
-                Poll::Ready(None) => {
-                    if let Some(sender) = this.sender.take() {
-                        this.pool.put(sender);
-                    }
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => {
-                    ready!(this.idle.poll(cx));
-                    this.sender = None;
-                    return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Idle))));
-                }
-            }
+        let Some(connection) = &mut this.connection else {
+            return Poll::Ready(None);
+        };
+        let deadline = Deadline {
+            at: this.heard_at + this.idle_timeout,
+            phase: Phase::Idle,
+        };
+        let next = std::task::ready!(connection.poll_body(cx, &mut this.decoder, deadline));
+        if let Ok(Some(data)) = next {
+            this.heard_at = Instant::now();
+            return Poll::Ready(Some(Ok(data)));
         }
-    }
-}
-
-/// Fires when no data came for a time. Data only notes the time; the timer is moved when it fires,
-/// so that a busy stream does not touch the timer wheel.
-struct Idle {
-    limit: Duration,
-    last: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Idle {
-    fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            last: Instant::now(),
-            timer: None,
+        let connection = this.connection.take();
+        if let (Ok(None), Some(pool), Some(connection)) = (&next, &this.pool, connection) {
+            pool.put(connection);
         }
-    }
-
-    fn saw_data(&mut self) {
-        self.last = Instant::now();
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = self.limit;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            let due = self.last + limit;
-            if due <= Instant::now() {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(due.into());
-        }
+        Poll::Ready(next.transpose())
     }
 }

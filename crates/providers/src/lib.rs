@@ -11,9 +11,11 @@
 //! use std::sync::Arc;
 //!
 //! use bytes::Bytes;
-//! use http::{HeaderMap, StatusCode};
+//! use http::StatusCode;
+//! use tokio::time::{Duration, Instant};
 //! use tollgate_providers::{
-//!     AnswerBody, CallFuture, Endpoint, Providers, Upstream, UpstreamAnswer, UpstreamRequest,
+//!     AnswerBody, AnswerHeaders, CallFuture, Endpoint, Providers, Upstream, UpstreamAnswer,
+//!     UpstreamRequest,
 //! };
 //!
 //! /// Answers every call with what it was asked.
@@ -23,7 +25,8 @@
 //! impl Upstream for Echo {
 //!     fn call(&self, request: UpstreamRequest) -> CallFuture<'_> {
 //!         let body = AnswerBody::Whole(request.body);
-//!         let answer = UpstreamAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body };
+//!         let headers = AnswerHeaders::content_type("application/json");
+//!         let answer = UpstreamAnswer { status: StatusCode::OK, headers, body };
 //!         Box::pin(async { Ok(answer) })
 //!     }
 //! }
@@ -37,6 +40,7 @@
 //!     body: Bytes::from_static(b"{}"),
 //!     is_stream: false,
 //!     trace_parent: None,
+//!     deadline: Instant::now() + Duration::from_secs(30),
 //! };
 //! let call = providers.call(&gate.admit(), 0, request).ok_or("no such provider")?;
 //! assert_eq!(call.await?.status, StatusCode::OK);
@@ -45,6 +49,8 @@
 //! ```
 
 mod connect;
+mod h1;
+mod headers;
 mod http;
 mod own_calls;
 mod pool;
@@ -52,6 +58,7 @@ mod set;
 mod upstream;
 
 pub use self::connect::OriginError;
+pub use self::headers::{AnswerHeader, AnswerHeaders};
 pub use self::http::{HttpLimits, HttpProvider};
 pub use self::own_calls::list_models;
 pub use self::set::{Admitted, Gate, Providers};

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
+use tokio::time::Instant;
+
+use crate::headers::AnswerHeaders;
 
 /// What is asked of a provider. The body is in the dialect that the provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +31,8 @@ pub struct UpstreamRequest {
     pub is_stream: bool,
     /// The W3C `traceparent` to send along.
     pub trace_parent: Option<HeaderValue>,
+    /// By when the answer must be there: a whole one to its end, a stream to its head.
+    pub deadline: Instant,
 }
 
 /// The chunks of an answer as they arrive. Dropping it cancels the call.
@@ -55,8 +60,8 @@ impl std::fmt::Debug for AnswerBody {
 pub struct UpstreamAnswer {
     /// The status.
     pub status: StatusCode,
-    /// The headers, as the provider sent them.
-    pub headers: HeaderMap,
+    /// Those of its headers that are of use.
+    pub headers: AnswerHeaders,
     /// The body.
     pub body: AnswerBody,
 }
@@ -126,7 +131,9 @@ pub type CallFuture<'a> =
 
 /// Something that answers calls: a provider over HTTP, or a model in the process.
 pub trait Upstream: Send + Sync + std::fmt::Debug {
-    /// Makes one call. Dropping the future, or the stream of its answer, cancels the call.
+    /// Makes one call, and gives up at the request's deadline with
+    /// [`Timeout`](UpstreamError::Timeout)`(`[`Phase::Total`]`)`. Dropping the future, or the stream of
+    /// its answer, cancels the call.
     fn call(&self, request: UpstreamRequest) -> CallFuture<'_>;
 
     /// Returns whether calls can succeed, without making one.

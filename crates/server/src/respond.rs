@@ -11,55 +11,33 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::Stream;
 use tollgate_engine::{AnswerStream, Rate, Reply, ReplyBody};
+use tollgate_providers::{AnswerHeader, AnswerHeaders};
 
 use crate::sweeper::Streaming;
 
-/// What is passed on of a provider's headers. Its rate limits are, unless the caller has limits here.
-const PASSED: [(&str, HeaderName); 3] = [
-    (
-        "openai-processing-ms",
-        HeaderName::from_static("openai-processing-ms"),
-    ),
-    ("openai-version", HeaderName::from_static("openai-version")),
-    ("openai-model", HeaderName::from_static("openai-model")),
-];
+macro_rules! header_names {
+    ($($name:ident = $text:literal;)*) => {
+        $(const $name: HeaderName = HeaderName::from_static($text);)*
+    };
+}
 
-const REQUEST_LIMITS: [(&str, HeaderName); 3] = [
-    (
-        "x-ratelimit-limit-requests",
-        HeaderName::from_static("x-ratelimit-limit-requests"),
-    ),
-    (
-        "x-ratelimit-remaining-requests",
-        HeaderName::from_static("x-ratelimit-remaining-requests"),
-    ),
-    (
-        "x-ratelimit-reset-requests",
-        HeaderName::from_static("x-ratelimit-reset-requests"),
-    ),
-];
-
-const TOKEN_LIMITS: [(&str, HeaderName); 3] = [
-    (
-        "x-ratelimit-limit-tokens",
-        HeaderName::from_static("x-ratelimit-limit-tokens"),
-    ),
-    (
-        "x-ratelimit-remaining-tokens",
-        HeaderName::from_static("x-ratelimit-remaining-tokens"),
-    ),
-    (
-        "x-ratelimit-reset-tokens",
-        HeaderName::from_static("x-ratelimit-reset-tokens"),
-    ),
-];
-
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
-const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
-const COST: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
-const OVERHEAD: HeaderName = HeaderName::from_static("x-tollgate-overhead-ms");
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+header_names! {
+    LIMIT_REQUESTS = "x-ratelimit-limit-requests";
+    REMAINING_REQUESTS = "x-ratelimit-remaining-requests";
+    RESET_REQUESTS = "x-ratelimit-reset-requests";
+    LIMIT_TOKENS = "x-ratelimit-limit-tokens";
+    REMAINING_TOKENS = "x-ratelimit-remaining-tokens";
+    RESET_TOKENS = "x-ratelimit-reset-tokens";
+    PROCESSING_MS = "openai-processing-ms";
+    VERSION = "openai-version";
+    MODEL = "openai-model";
+    ATTEMPTS = "x-tollgate-attempts";
+    PROVIDER = "x-tollgate-provider";
+    COST = "x-tollgate-cost-usd";
+    OVERHEAD = "x-tollgate-overhead-ms";
+    SHOULD_RETRY = "x-should-retry";
+    BUFFERING = "x-accel-buffering";
+}
 
 /// Renders a reply. `streaming` lasts as long as its events.
 pub(crate) fn respond(
@@ -69,9 +47,11 @@ pub(crate) fn respond(
 ) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = HttpResponse::build(status);
-    passed(&mut response, &reply, &PASSED);
-    rate(&mut response, &reply, reply.rates.requests, &REQUEST_LIMITS);
-    rate(&mut response, &reply, reply.rates.tokens, &TOKEN_LIMITS);
+    pass_on(&mut response, &reply);
+    let names = [LIMIT_REQUESTS, REMAINING_REQUESTS, RESET_REQUESTS];
+    rate(&mut response, reply.rates.requests, names);
+    let names = [LIMIT_TOKENS, REMAINING_TOKENS, RESET_TOKENS];
+    rate(&mut response, reply.rates.tokens, names);
     if reply.attempts > 0 {
         response.insert_header((ATTEMPTS, HeaderValue::from(reply.attempts)));
     }
@@ -113,30 +93,37 @@ pub(crate) fn respond(
     }
 }
 
-fn passed(response: &mut HttpResponseBuilder, reply: &Reply, names: &[(&str, HeaderName)]) {
-    for (name, header) in names {
-        let value = reply.upstream_headers.get(*name);
-        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
-        {
-            response.insert_header((header.clone(), value));
+/// Passes a provider's headers on: its rate limits only where the caller has none here.
+fn pass_on(response: &mut HttpResponseBuilder, reply: &Reply) {
+    let (requests, tokens) = (reply.rates.requests.is_none(), reply.rates.tokens.is_none());
+    for (header, value) in reply.upstream_headers.iter() {
+        let (name, is_passed) = match header {
+            AnswerHeader::LimitRequests => (LIMIT_REQUESTS, requests),
+            AnswerHeader::RemainingRequests => (REMAINING_REQUESTS, requests),
+            AnswerHeader::ResetRequests => (RESET_REQUESTS, requests),
+            AnswerHeader::LimitTokens => (LIMIT_TOKENS, tokens),
+            AnswerHeader::RemainingTokens => (REMAINING_TOKENS, tokens),
+            AnswerHeader::ResetTokens => (RESET_TOKENS, tokens),
+            AnswerHeader::ProcessingMs => (PROCESSING_MS, true),
+            AnswerHeader::Version => (VERSION, true),
+            AnswerHeader::Model => (MODEL, true),
+            AnswerHeader::ContentType | AnswerHeader::RetryAfter | AnswerHeader::RetryAfterMs => {
+                continue;
+            }
+        };
+        if is_passed && let Ok(value) = HeaderValue::from_maybe_shared(value.clone()) {
+            response.insert_header((name, value));
         }
     }
 }
 
-fn rate(
-    response: &mut HttpResponseBuilder,
-    reply: &Reply,
-    own: Option<Rate>,
-    names: &[(&str, HeaderName); 3],
-) {
-    let Some(rate) = own else {
-        return passed(response, reply, names);
-    };
-    let [(_, limit), (_, remaining), (_, reset)] = names;
+fn rate(response: &mut HttpResponseBuilder, own: Option<Rate>, names: [HeaderName; 3]) {
+    let Some(rate) = own else { return };
+    let [limit, remaining, reset] = names;
     response
-        .insert_header((limit.clone(), HeaderValue::from(rate.limit)))
-        .insert_header((remaining.clone(), HeaderValue::from(rate.remaining)))
-        .insert_header((reset.clone(), format!("{}ms", rate.reset.as_millis())));
+        .insert_header((limit, HeaderValue::from(rate.limit)))
+        .insert_header((remaining, HeaderValue::from(rate.remaining)))
+        .insert_header((reset, format!("{}ms", rate.reset.as_millis())));
 }
 
 /// Milliseconds with three digits after the point.
@@ -145,12 +132,13 @@ fn millis(time: Duration) -> String {
     format!("{}.{:03}", micros / 1_000, micros % 1_000)
 }
 
-fn content_type(upstream: &http::HeaderMap) -> HeaderValue {
+fn content_type(upstream: &AnswerHeaders) -> HeaderValue {
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
     upstream
-        .get(http::header::CONTENT_TYPE)
-        .filter(|value| value.as_bytes().starts_with(b"application/json"))
-        .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
-        .unwrap_or(HeaderValue::from_static("application/json"))
+        .get(AnswerHeader::ContentType)
+        .filter(|value| value.starts_with(b"application/json") && *value != b"application/json")
+        .and_then(|value| HeaderValue::from_bytes(value).ok())
+        .unwrap_or(JSON)
 }
 
 /// A stream of events as a body.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 use tollgate_providers::{
-    AnswerBody, CallFuture, Phase, Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest,
+    AnswerBody, AnswerHeader, CallFuture, Phase, Upstream, UpstreamAnswer, UpstreamError,
+    UpstreamRequest,
 };
 
 /// What to do with one call.
@@ -148,14 +149,19 @@ impl Drop for UnderWay {
 
 impl Upstream for Scripted {
     fn call(&self, request: UpstreamRequest) -> CallFuture<'_> {
+        let deadline = request.deadline;
         let mut act = self.next(request);
         let under_way = UnderWay::begin(&self.under_way);
         Box::pin(async move {
-            while let Act::After(wait, then) = act {
-                tokio::time::sleep(wait).await;
-                act = *then;
-            }
-            perform(act, under_way).await
+            let answered = async {
+                while let Act::After(wait, then) = act {
+                    tokio::time::sleep(wait).await;
+                    act = *then;
+                }
+                perform(act, under_way).await
+            };
+            let answered = tokio::time::timeout_at(deadline, answered).await;
+            answered.unwrap_or(Err(UpstreamError::Timeout(Phase::Total)))
         })
     }
 }
@@ -177,14 +183,14 @@ async fn perform(act: Act, under_way: UnderWay) -> Result<UpstreamAnswer, Upstre
         Act::Hang => std::future::pending().await,
         Act::After(..) => return Err(UpstreamError::Timeout(Phase::Total)),
     };
-    let headers: HeaderMap = headers
+    let known = |name| {
+        AnswerHeader::ALL
+            .iter()
+            .find(|header| header.name() == name)
+    };
+    let headers = headers
         .into_iter()
-        .map(|(name, value)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        })
+        .filter_map(|(name, value)| Some((*known(name)?, Bytes::from_static(value.as_bytes()))))
         .collect();
     Ok(UpstreamAnswer {
         status: StatusCode::from_u16(status).unwrap(),

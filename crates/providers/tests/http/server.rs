@@ -212,6 +212,7 @@ pub(crate) fn request() -> UpstreamRequest {
         body: Bytes::from_static(b"{\"model\":\"m\"}"),
         is_stream: false,
         trace_parent: None,
+        deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(30),
     }
 }
 
