@@ -1,5 +1,7 @@
 //! Usage events: what one upstream attempt used and cost, and how it ended.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Charge;
@@ -104,11 +106,11 @@ pub struct UsageEvent {
     /// The inbound API.
     pub surface: Surface,
     /// The model that the client asked for.
-    pub model: String,
+    pub model: Arc<str>,
     /// The provider that was called.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// The model that the provider was asked for.
-    pub upstream_model: String,
+    pub upstream_model: Arc<str>,
     /// When the attempt began.
     pub started_at: Timestamp,
     /// From its beginning to its end, in microseconds.
@@ -122,7 +124,7 @@ pub struct UsageEvent {
     /// What it cost the caller.
     pub cost: Money,
     /// Which price list the cost was computed with.
-    pub price_version: String,
+    pub price_version: Arc<str>,
     /// How it ended.
     pub state: TerminalState,
     /// The status that the provider answered, when it did.

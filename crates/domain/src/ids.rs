@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::short_text::ShortText;
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id of this kind is \"{prefix}_\" and 32 hexadecimal digits")]
@@ -36,6 +38,16 @@ macro_rules! ids {
                 Self(Uuid::from_bytes(bytes))
             }
 
+            /// Returns the id as it is shown.
+            #[must_use]
+            pub fn text(&self) -> ShortText {
+                let mut buffer = [0; 32];
+                let mut text = ShortText::new();
+                text.push(concat!($prefix, "_"));
+                text.push(self.0.as_simple().encode_lower(&mut buffer));
+                text
+            }
+
             /// Returns the 16 bytes of the UUID.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 16] {
@@ -45,10 +57,7 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut buffer = [0; 32];
-                let hex = self.0.as_simple().encode_lower(&mut buffer);
-                f.write_str(concat!($prefix, "_"))?;
-                f.write_str(hex)
+                f.write_str(&self.text())
             }
         }
 

@@ -31,6 +31,7 @@ mod money;
 mod organization;
 mod permission;
 mod price;
+mod short_text;
 mod time;
 mod usage;
 
@@ -46,5 +47,6 @@ pub use self::money::{Money, MoneyError};
 pub use self::organization::Organization;
 pub use self::permission::{Permission, Role};
 pub use self::price::{ModelPrice, Price};
+pub use self::short_text::ShortText;
 pub use self::time::Timestamp;
 pub use self::usage::{Usage, UsageGroup};

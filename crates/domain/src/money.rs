@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::short_text::ShortText;
+
 /// Why an amount is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
@@ -57,6 +59,12 @@ impl Money {
         parse_scaled(text, Self::DIGITS).map(Self)
     }
 
+    /// Returns the amount as it is shown.
+    #[must_use]
+    pub fn text(self) -> ShortText {
+        scaled(self.0, Self::DIGITS)
+    }
+
     /// Returns the sum, or `None` when it is out of range.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
@@ -90,7 +98,7 @@ impl std::iter::Sum for Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_scaled(self.0, Self::DIGITS, f)
+        f.write_str(&self.text())
     }
 }
 
@@ -181,19 +189,21 @@ pub(crate) fn parse_scaled(text: &str, digits: u32) -> Result<i64, MoneyError> {
 }
 
 /// Writes an integer scaled by `10^digits` as the shortest exact decimal.
-pub(crate) fn write_scaled(value: i64, digits: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(crate) fn scaled(value: i64, digits: u32) -> ShortText {
     let scale = 10_u64.pow(digits);
     let magnitude = value.unsigned_abs();
     let (whole, fraction) = (magnitude / scale, magnitude % scale);
+    let mut text = ShortText::new();
     if value < 0 {
-        f.write_str("-")?;
+        text.push("-");
     }
-    write!(f, "{whole}")?;
+    text.push_number(whole, 0);
     if fraction > 0 {
-        let text = format!("{fraction:0width$}", width = digits as usize);
-        write!(f, ".{}", text.trim_end_matches('0'))?;
+        text.push(".");
+        text.push_number(fraction, digits as usize);
+        text.trim_end(b'0');
     }
-    Ok(())
+    text
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::money::{DecimalVisitor, Money, MoneyError, parse_scaled, write_scaled};
+use crate::money::{DecimalVisitor, Money, MoneyError, parse_scaled, scaled};
 use crate::usage::Usage;
 
 /// A price in pico-dollars (1e-12 USD) per token.
@@ -54,7 +54,7 @@ impl Price {
 
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_scaled(self.0, Self::DIGITS, f)
+        f.write_str(&scaled(self.0, Self::DIGITS))
     }
 }
 

@@ -77,7 +77,7 @@ impl Worker {
         &self,
         admission: &Admission,
         progress: &mut Progress,
-    ) -> Result<First, EngineError> {
+    ) -> Result<Box<First>, EngineError> {
         let engine = self.engine();
         let seed = seed_of(progress);
         let destinations = self.destinations(admission, seed);
@@ -111,7 +111,7 @@ impl Worker {
                 }
             }
             match self.attempt(admission, &to, &mut failed, progress).await? {
-                Tried::Answered(first) => return Ok(*first),
+                Tried::Answered(first) => return Ok(first),
                 Tried::Closed(closed) if failed.is_none() => error = closed,
                 Tried::Closed(_) => {}
                 Tried::Failed(tried) => {

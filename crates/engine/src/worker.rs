@@ -183,7 +183,7 @@ impl Worker {
             provider,
             reservation,
             outcome,
-        } = first;
+        } = *first;
         let mut reply = Reply {
             status: status.as_u16(),
             body: ReplyBody::Whole(bytes::Bytes::new()),
@@ -206,7 +206,9 @@ impl Worker {
                 progress.record.provenance = outcome.provenance;
                 progress.record.cost = settled.cost;
                 reply.cost = Some(settled.cost);
-                settled.durable().await;
+                if !settled.is_durable() {
+                    Box::pin(settled.durable()).await;
+                }
                 reply.body = ReplyBody::Whole(body);
             }
             FirstBody::Stream(started) => {

@@ -64,16 +64,16 @@ impl Reserved {
             org_id: self.org_id,
             key_id: self.key_id,
             surface: self.surface,
-            model: self.model.to_string(),
-            provider: self.provider.to_string(),
-            upstream_model: self.upstream_model.to_string(),
+            model: self.model,
+            provider: self.provider,
+            upstream_model: self.upstream_model,
             started_at: self.started_at,
             latency_us: 0,
             first_token_us: None,
             usage,
             provenance: Provenance::Partial,
             cost,
-            price_version: self.price_version.to_string(),
+            price_version: self.price_version,
             state: TerminalState::Unknown,
             upstream_status: None,
             org_charge: self.org_charge,
@@ -303,10 +303,10 @@ mod tests {
     fn what_does_not_fit_a_frame_is_refused_whole() {
         let mut frames = vec![1, 2, 3];
         let mut event = event();
-        event.model = "m".repeat(PAYLOAD_BYTES_MAX);
+        event.model = "m".repeat(PAYLOAD_BYTES_MAX).into();
         assert!(!append_settled(&mut frames, SEED, &event));
         assert_eq!(frames, [1, 2, 3]);
-        let longest = "m".repeat(tollgate_store::NAME_BYTES_MAX);
+        let longest: Arc<str> = "m".repeat(tollgate_store::NAME_BYTES_MAX).into();
         event.model.clone_from(&longest);
         event.provider.clone_from(&longest);
         event.upstream_model.clone_from(&longest);
@@ -335,10 +335,10 @@ mod tests {
             let event = UsageEvent {
                 attempt,
                 is_final: flags[0],
-                model,
-                provider,
-                upstream_model,
-                price_version,
+                model: model.into(),
+                provider: provider.into(),
+                upstream_model: upstream_model.into(),
+                price_version: price_version.into(),
                 started_at: Timestamp::from_micros(time),
                 latency_us,
                 first_token_us: flags[1].then_some(first),

@@ -65,7 +65,7 @@ fn realistic(n: u64) -> tollgate_domain::UsageEvent {
         1 => "gpt-4o-mini",
         _ => "claude-sonnet-4-5",
     }
-    .to_owned();
+    .into();
     charged(event, NOW.day(), Timestamp::default())
 }
 

@@ -23,7 +23,8 @@ const URI_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const SAFE: [(HeaderName, HeaderValue); 5] = [
+/// What every answer says.
+const SAFE: [(HeaderName, HeaderValue); 3] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -33,6 +34,10 @@ const SAFE: [(HeaderName, HeaderValue); 5] = [
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     ),
+];
+
+/// What an answer says that does not say otherwise.
+const CAREFUL: [(HeaderName, HeaderValue); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
@@ -62,9 +67,12 @@ pub(crate) async fn harden(
         None => next.call(request).await?.map_into_boxed_body(),
     };
     let headers = response.headers_mut();
-    for (name, value) in &SAFE {
-        if !headers.contains_key(name) {
-            headers.insert(name.clone(), value.clone());
+    for (name, value) in SAFE {
+        headers.insert(name, value);
+    }
+    for (name, value) in CAREFUL {
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
         }
     }
     if !headers.contains_key(&REQUEST_ID) {
@@ -74,7 +82,7 @@ pub(crate) async fn harden(
 }
 
 pub(crate) fn id_value(id: RequestId) -> HeaderValue {
-    HeaderValue::from_str(&id.to_string()).unwrap_or(HeaderValue::from_static("req_unknown"))
+    HeaderValue::from_str(&id.text()).unwrap_or(HeaderValue::from_static("req_unknown"))
 }
 
 fn check(request: &ServiceRequest, allowed_hosts: &[String]) -> Option<HttpError> {

@@ -204,11 +204,11 @@ impl Observer {
     }
 
     fn log(&self, observed: &Observed, record: &RequestRecord, overhead_us: u64) {
-        let request_id = record.request_id.to_string();
+        let request_id = record.request_id.text();
         let trace_id = observed.span.trace_id();
-        let org_id = record.org_id.map(|id| id.to_string());
-        let key_id = record.key_id.map(|id| id.to_string());
-        let cost = record.state.map(|_| record.cost.to_string());
+        let org_id = record.org_id.map(|id| id.text());
+        let key_id = record.key_id.map(|id| id.text());
+        let cost = record.state.map(|_| record.cost.text());
         let client_ip = observed.client_ip.map(|ip| ip.to_string());
         self.access.write(&AccessRecord {
             request_id: &request_id,

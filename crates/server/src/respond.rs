@@ -62,8 +62,11 @@ pub(crate) fn respond(
     {
         response.insert_header((PROVIDER, provider));
     }
-    if let Some(cost) = reply.cost {
-        response.insert_header((COST, cost.to_string()));
+    let cost = reply
+        .cost
+        .and_then(|cost| HeaderValue::from_str(&cost.text()).ok());
+    if let Some(cost) = cost {
+        response.insert_header((COST, cost));
     }
     if let Some(wait) = reply.retry_after {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -47,11 +47,8 @@ async fn a_pattern_passes_the_name_on_and_the_longest_one_wins() {
             upstream
         );
     }
-    let models: Vec<String> = world
-        .events()
-        .into_iter()
-        .map(|event| event.model)
-        .collect();
+    let events = world.events();
+    let models: Vec<&str> = events.iter().map(|event| &*event.model).collect();
     assert_eq!(models, ["a-x", "a-b", "a-b-c"]);
     assert_eq!(error_of(&world.chat(&key, &ask_for("a*")).await).0, 404);
     assert_eq!(error_of(&world.chat(&key, &ask_for("b")).await).0, 404);
@@ -114,7 +111,7 @@ async fn a_known_price_of_nothing_is_known() {
         world
             .events()
             .iter()
-            .all(|event| event.price_version != "unknown")
+            .all(|event| &*event.price_version != "unknown")
     );
 }
 
@@ -133,7 +130,7 @@ async fn fallbacks_are_tried_when_every_target_has_failed() {
         .into_iter()
         .map(|e| (e.model, e.upstream_model))
         .collect();
-    let both = [("m", "up-m"), ("m", "up-spare")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let both = [("m", "up-m"), ("m", "up-spare")].map(|(a, b)| (a.into(), b.into()));
     assert_eq!(models, both);
 }
 
@@ -146,7 +143,7 @@ async fn a_fallback_that_matches_a_pattern_is_asked_for_by_its_own_name() {
     world.providers[1].always(answer(10, 5));
     assert_eq!(world.chat(&world.key(), &ask()).await.status, 200);
     assert_eq!(world.providers[1].bodies()[0]["model"], "spare-1");
-    assert_eq!(world.events()[1].upstream_model, "spare-1");
+    assert_eq!(&*world.events()[1].upstream_model, "spare-1");
 }
 
 #[tokio::test]

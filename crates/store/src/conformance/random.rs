@@ -55,7 +55,7 @@ impl Random {
         let mut event = event(self.below(200));
         event.org_id = org_id(1 + self.below(2));
         event.key_id = key_id(1 + self.below(3));
-        event.model = ["m", "n", "o"][usize::try_from(self.below(3)).unwrap()].to_owned();
+        event.model = ["m", "n", "o"][usize::try_from(self.below(3)).unwrap()].into();
         event.is_final = self.below(3) > 0;
         event.started_at = NOW.plus_seconds(seconds(self, 300_000));
         event.usage.cached_input = self.below(1_000_000);

@@ -12,7 +12,7 @@ pub fn groups_are_paged_in_the_order_of_their_bytes(store: &dyn Store) {
     let mut events = Vec::new();
     for (n, name) in (1..).zip(names.iter().rev()) {
         let mut event = event(n);
-        event.model = (*name).to_owned();
+        event.model = (*name).into();
         event.key_id = key_id(n * 100);
         event.started_at = NOW.plus_seconds(86_400 * i64::try_from(n).unwrap());
         events.push(event);

@@ -18,7 +18,7 @@ pub fn booking_again_changes_nothing(store: &dyn Store) {
     assert_eq!(store.record_usage(&events).unwrap(), 0);
     let mut other = events[0].clone();
     other.cost = Money::from_nano(1);
-    other.model = "other".to_owned();
+    other.model = "other".into();
     assert_eq!(store.record_usage(&[other]).unwrap(), 0);
     let rows = totals(store, UsageGroup::Model);
     assert_eq!(rows, [row("m", 5)]);
@@ -183,20 +183,20 @@ pub fn the_largest_figures_are_kept_and_no_sum_wraps(store: &dyn Store) {
     largest.upstream_status = Some(u16::MAX);
     let mut lowest = charged(event(2), NOW.plus_seconds(1), NOW.plus_seconds(1));
     lowest.cost = Money::from_nano(i64::MIN);
-    lowest.model = "refund".to_owned();
+    lowest.model = "refund".into();
     assert_eq!(store.record_usage(&[largest, lowest]).unwrap(), 2);
     let mut token = event(3);
     token.cost = Money::ZERO;
     let mut cost = event(4);
     cost.usage = Usage::default();
     let mut spent_more = charged(event(5), NOW, NOW);
-    spent_more.model = "another".to_owned();
+    spent_more.model = "another".into();
     spent_more.usage = Usage::default();
     let mut refunded_more = event(6);
-    refunded_more.model = "refund".to_owned();
+    refunded_more.model = "refund".into();
     refunded_more.cost = Money::from_nano(-1);
     let mut in_batch = event(7);
-    in_batch.model = "batch".to_owned();
+    in_batch.model = "batch".into();
     in_batch.cost = Money::MAX;
     let in_batch_too = UsageEvent {
         attempt_id: event(8).attempt_id,
@@ -230,8 +230,8 @@ pub fn a_batch_with_an_event_that_cannot_be_kept_is_refused(store: &dyn Store) {
         |event| event.usage.reasoning = u64::MAX,
         |event| event.latency_us = u64::MAX,
         |event| event.first_token_us = Some(1 << 63),
-        |event| event.model = "a\0b".to_owned(),
-        |event| event.provider = "x".repeat(NAME_BYTES_MAX + 1),
+        |event| event.model = "a\0b".into(),
+        |event| event.provider = "x".repeat(NAME_BYTES_MAX + 1).into(),
         |event| event.started_at = Timestamp::from_micros(i64::MAX),
         |event| event.started_at = Timestamp::from_micros(i64::MIN),
         |event| event.org_charge = charge(BudgetScope::Org(org_id(9))),
@@ -248,8 +248,8 @@ pub fn a_batch_with_an_event_that_cannot_be_kept_is_refused(store: &dyn Store) {
     }
     balanced(store, 0);
     let mut longest = event(1);
-    longest.model = "é".repeat(NAME_BYTES_MAX / 2);
-    longest.provider = String::new();
+    longest.model = "é".repeat(NAME_BYTES_MAX / 2).into();
+    longest.provider = "".into();
     longest.started_at = Timestamp::from_micros(253_402_300_799_999_999);
     store.record_usage(&[longest]).unwrap();
     assert_eq!(totals(store, UsageGroup::Day)[0].group, "9999-12-31");
