@@ -16,6 +16,23 @@ pub struct IdError {
     pub prefix: &'static str,
 }
 
+/// Reads the 16 bytes of an id, all at once.
+struct IdBytes;
+
+impl serde::de::Visitor<'_> for IdBytes {
+    type Value = [u8; 16];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the 16 bytes of an id")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<[u8; 16], E> {
+        bytes
+            .try_into()
+            .map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -84,7 +101,7 @@ macro_rules! ids {
                 if serializer.is_human_readable() {
                     serializer.collect_str(self)
                 } else {
-                    self.0.as_bytes().serialize(serializer)
+                    serializer.serialize_bytes(self.0.as_bytes())
                 }
             }
         }
@@ -94,7 +111,7 @@ macro_rules! ids {
                 if deserializer.is_human_readable() {
                     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
                 } else {
-                    <[u8; 16]>::deserialize(deserializer).map(Self::from_bytes)
+                    deserializer.deserialize_bytes(IdBytes).map(Self::from_bytes)
                 }
             }
         }

@@ -26,6 +26,9 @@ struct Destination {
     target: usize,
 }
 
+/// A destination, and the time before which it must not be tried again, if it was tried.
+type Queued = (Destination, Option<tokio::time::Instant>);
+
 /// What became of trying a target.
 enum Tried {
     Answered(Box<First>),
@@ -83,7 +86,7 @@ impl Worker {
         let destinations = self.destinations(admission, seed);
         let targets = destinations
             .iter()
-            .filter_map(|to| to.model.targets.get(to.target));
+            .filter_map(|(to, _)| to.model.targets.get(to.target));
         let longest = targets
             .map(|target| target.total_timeout)
             .max()
@@ -93,16 +96,15 @@ impl Worker {
         let mut error = no_targets();
         let mut failed: Option<Unbooked> = None;
         // Each with the time before which it must not be tried again, if it was tried.
-        let mut queue: VecDeque<_> = destinations.into_iter().map(|one| (one, None)).collect();
+        let mut queue = VecDeque::from(destinations);
         while let Some((to, again_at)) = queue.pop_front() {
             if failed.is_some() {
                 let target = to.model.targets.get(to.target);
                 if target.is_some_and(|target| !target.breaker.lets_through()) {
                     continue;
                 }
-                let asked_for = again_at.map(|at: tokio::time::Instant| {
-                    at.saturating_duration_since(tokio::time::Instant::now())
-                });
+                let asked_for =
+                    again_at.map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
                 let delay = budget.next_delay(seed.rotate_left(7), asked_for);
                 match delay.filter(|_| engine.retries().try_retry()) {
                     None => break,
@@ -130,7 +132,7 @@ impl Worker {
     }
 
     /// The targets of the model, then those of its fallbacks that the key may use.
-    fn destinations(&self, admission: &Admission, seed: u64) -> Vec<Destination> {
+    fn destinations(&self, admission: &Admission, seed: u64) -> Vec<Queued> {
         let catalog = self.engine().catalog();
         let fallbacks = admission
             .model
@@ -153,10 +155,14 @@ impl Worker {
                 })
                 .collect();
             let order = plan(&options, seed);
-            destinations.extend(order.into_iter().map(|target| Destination {
-                name: Arc::clone(&name),
-                model: Arc::clone(&model),
-                target,
+            destinations.extend(order.into_iter().map(|target| {
+                let (name, model) = (Arc::clone(&name), Arc::clone(&model));
+                let to = Destination {
+                    name,
+                    model,
+                    target,
+                };
+                (to, None)
             }));
         }
         destinations
@@ -220,7 +226,8 @@ impl Worker {
             Ok(answer) => open(answer, admission, deadline).await,
             Err(error) => Err(Failure::from_upstream(&error, target)),
         };
-        progress.record.upstream += began.elapsed();
+        let took = began.elapsed();
+        progress.record.upstream += took;
         let tried = match opened {
             Ok(opened) => {
                 pass.success();
@@ -228,7 +235,7 @@ impl Worker {
                     (&to.model, to.target),
                     bulkhead,
                     reservation,
-                    began,
+                    (began, took),
                 )))
             }
             Err(failure) => {

@@ -94,9 +94,9 @@ impl Opened {
         (model, target): (&Arc<Model>, usize),
         bulkhead: Option<ParallelPermit>,
         reservation: Reservation,
-        began: std::time::Instant,
+        (began, took): (std::time::Instant, Duration),
     ) -> First {
-        let latency_us = micros(began.elapsed());
+        let latency_us = micros(took);
         let mut outcome = Outcome {
             usage: Usage::default(),
             provenance: Provenance::Missing,

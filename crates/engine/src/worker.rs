@@ -206,9 +206,7 @@ impl Worker {
                 progress.record.provenance = outcome.provenance;
                 progress.record.cost = settled.cost;
                 reply.cost = Some(settled.cost);
-                if !settled.is_durable() {
-                    Box::pin(settled.durable()).await;
-                }
+                settled.durable().await;
                 reply.body = ReplyBody::Whole(body);
             }
             FirstBody::Stream(started) => {

@@ -283,8 +283,8 @@ mod tests {
             .unwrap()
             .remove(0);
         let mut bytes = fs::read(&path).unwrap();
-        // The first record's version becomes 2, and its checksum that of the change.
-        bytes[9] = 2;
+        // The first record's version becomes 3, and its checksum that of the change.
+        bytes[9] = 3;
         let size = usize::from(bytes[0]);
         let sum = crc32c::crc32c_append(name.seed(), &bytes[..4]);
         let sum = crc32c::crc32c_append(sum, &bytes[8..8 + size]);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
 use tollgate_domain::{
     AttemptId, BudgetScope, KeyId, ModelPrice, Money, OrgId, Provenance, RequestId, Surface,
     TerminalState, Timestamp, Usage, UsageEvent,
@@ -14,7 +13,7 @@ use crate::books::{Account, Books, Hold};
 use crate::codec::{Checkpoint, Reserved};
 use crate::error::LedgerError;
 use crate::prices::LongContext;
-use crate::writer::{JournalWriter, Synced};
+use crate::writer::{JournalWriter, Wait};
 
 /// An attempt's checkpoints are written at most this often.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
@@ -336,29 +335,29 @@ pub struct Settled {
     pub cost: Money,
     /// The event as it will be in the store.
     pub event: UsageEvent,
-    wait: Option<(watch::Receiver<Synced>, u64)>,
+    wait: Option<Wait>,
 }
 
 impl Settled {
     /// Returns whether [`durable`](Self::durable) has nothing to wait for.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        self.wait
-            .as_ref()
-            .is_none_or(|(synced, place)| synced.borrow().bytes >= *place)
+        self.wait.as_ref().is_none_or(Wait::is_over)
     }
 
     /// Waits until the record is as durable as the ledger was told to make it: on the disk under
-    /// [`Durability::Power`](crate::Durability::Power), and at once otherwise. Returns whether it is.
+    /// [`Durability::Power`](crate::Durability::Power), with the operating system otherwise. Returns
+    /// whether it is.
     /// False means that the disk fails, which closes admission and is reported by
     /// [`Ledger::health`](crate::Ledger::health); the answer is to be sent all the same.
-    pub async fn durable(self) -> bool {
-        let Some((mut synced, place)) = self.wait else {
-            return true;
-        };
-        let is_decided = |synced: &Synced| synced.bytes >= place || synced.is_stuck;
-        let synced = synced.wait_for(is_decided).await;
-        synced.is_ok_and(|synced| synced.bytes >= place)
+    pub fn durable(self) -> impl Future<Output = bool> + Send + 'static {
+        let wait = self.wait;
+        async move {
+            match wait {
+                Some(wait) => wait.end().await,
+                None => true,
+            }
+        }
     }
 }
 

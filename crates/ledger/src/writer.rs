@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -62,7 +62,55 @@ pub(crate) struct Core {
     sync_turn: Mutex<()>,
     is_stuck: AtomicBool,
     flush_wanted: Arc<Notify>,
+    /// Whether somebody writes what is pending at the end of each tick.
+    has_flusher: AtomicBool,
+    /// How many of all bytes of frames are written, and who waits for more.
+    written: AtomicU64,
+    more_written: Notify,
     synced: watch::Sender<Synced>,
+}
+
+/// What a settled record waits for.
+#[derive(Debug)]
+pub(crate) enum Wait {
+    /// To be written, with the others of its tick.
+    Written { core: Arc<Core>, place: u64 },
+    /// To be on the disk.
+    Synced {
+        synced: watch::Receiver<Synced>,
+        place: u64,
+    },
+}
+
+impl Wait {
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Written { core, place } => core.written.load(Ordering::Acquire) >= *place,
+            Self::Synced { synced, place } => synced.borrow().bytes >= *place,
+        }
+    }
+
+    /// Returns whether it came to what was waited for; false means that the disk fails.
+    pub(crate) async fn end(self) -> bool {
+        match self {
+            Self::Written { core, place } => loop {
+                // Made before the look, so that nothing is missed between the two.
+                let more_written = core.more_written.notified();
+                if core.written.load(Ordering::Acquire) >= place {
+                    return true;
+                }
+                if core.is_stuck() {
+                    return false;
+                }
+                more_written.await;
+            },
+            Self::Synced { mut synced, place } => {
+                let is_decided = |synced: &Synced| synced.bytes >= place || synced.is_stuck;
+                let synced = synced.wait_for(is_decided).await;
+                synced.is_ok_and(|synced| synced.bytes >= place)
+            }
+        }
+    }
 }
 
 impl Core {
@@ -75,6 +123,9 @@ impl Core {
             sync_turn: Mutex::default(),
             is_stuck: AtomicBool::new(false),
             flush_wanted: Arc::default(),
+            has_flusher: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            more_written: Notify::new(),
             synced: watch::Sender::default(),
         }
     }
@@ -117,13 +168,15 @@ impl Core {
         is_in
     }
 
-    /// Writes a settled record, and all that waits before it. Returns the place that has to be on
-    /// the disk for it to survive a power cut, when that is asked for.
-    pub(crate) fn push_settled(
-        &self,
-        event: &UsageEvent,
-    ) -> Option<(watch::Receiver<Synced>, u64)> {
+    /// Takes a settled record in, and returns what has to be waited for until it is as durable as it
+    /// is to be. It is written with the others of its tick where somebody sees to that, and at once
+    /// elsewhere.
+    pub(crate) fn push_settled(self: &Arc<Self>, event: &UsageEvent) -> Option<Wait> {
+        let is_written_later = self.journal.config.durability == Durability::Process
+            && self.has_flusher.load(Ordering::Relaxed)
+            && !self.journal.is_stopping();
         let mut state = self.state.lock();
+        let is_first = state.pending.is_empty();
         let append = |frames: &mut Vec<u8>| codec::append_settled(frames, self.seed, event);
         if state.push(append) {
             state.pending_settled += 1;
@@ -131,7 +184,7 @@ impl Core {
             tracing::error!(attempt.id = %event.attempt_id, "a usage event does not fit the journal");
         }
         // While nothing can be written, the sync thread alone keeps trying.
-        if !self.is_stuck() {
+        if !self.is_stuck() && !is_written_later {
             self.flush(&mut state);
         }
         let place = state.accepted;
@@ -139,14 +192,21 @@ impl Core {
         match self.journal.config.durability {
             Durability::Process => {
                 self.journal.sync_bell.ring(Urgency::Soon);
-                None
+                is_written_later.then(|| {
+                    if is_first {
+                        self.flush_wanted.notify_one();
+                    }
+                    let core = Arc::clone(self);
+                    Wait::Written { core, place }
+                })
             }
             Durability::Power => {
                 if self.journal.is_stopping() {
                     self.sync();
                 }
                 self.journal.sync_bell.ring(Urgency::Now);
-                Some((self.synced.subscribe(), place))
+                let synced = self.synced.subscribe();
+                Some(Wait::Synced { synced, place })
             }
         }
     }
@@ -157,8 +217,16 @@ impl Core {
     }
 
     fn flush(&self, state: &mut State) -> bool {
-        let is_flushed = state.pending.is_empty() || self.write_somewhere(state).is_ok();
+        if state.pending.is_empty() {
+            self.set_stuck(state.sync_failures > 1);
+            return true;
+        }
+        let is_flushed = self.write_somewhere(state).is_ok();
         self.set_stuck(!is_flushed || state.sync_failures > 1);
+        if is_flushed {
+            self.written.store(state.accepted, Ordering::Release);
+        }
+        self.more_written.notify_waiters();
         is_flushed
     }
 
@@ -381,13 +449,15 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Returns a future that writes reservations soon after they are made, those of one tick of the
+    /// Returns a future that writes what was reserved and settled soon after, all of one tick of the
     /// runtime together. Spawn it once on the worker's own runtime. It ends when the ledger is
     /// closed or the last writer is dropped.
     ///
-    /// Without it they are written with the next settled call or at the next sync, whichever comes
-    /// first; a process that dies before loses the reservation of a call nobody has an answer of.
+    /// Without it a settled call is written at once, and reservations with the next one or at the
+    /// next sync, whichever comes first; a process that dies before loses the reservation of a call
+    /// nobody has an answer of.
     pub fn flusher(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.core.has_flusher.store(true, Ordering::Relaxed);
         let weak = Arc::downgrade(&self.core);
         let wanted = Arc::clone(&self.core.flush_wanted);
         async move {

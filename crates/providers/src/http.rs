@@ -86,7 +86,8 @@ impl HttpProvider {
     }
 
     async fn connect(&self, total: Instant) -> Result<Connection, UpstreamError> {
-        let Deadline { at, phase } = deadline(Phase::Connect, self.limits.connect_timeout, total);
+        let limit = Instant::now() + self.limits.connect_timeout;
+        let Deadline { at, phase } = deadline(Phase::Connect, limit, total);
         match timeout_at(at, self.connector.connect()).await {
             Ok(Ok(io)) => Ok(Connection::new(io)),
             Ok(Err(error)) => Err(UpstreamError::Connect(error)),
@@ -99,11 +100,16 @@ impl HttpProvider {
     async fn send(&self, request: &UpstreamRequest) -> Result<(Head, Connection), UpstreamError> {
         let head = self.heads.of(request);
         loop {
-            let (mut connection, is_reused) = match self.pool.take() {
+            let mut now = Instant::now();
+            let (mut connection, is_reused) = match self.pool.take(now) {
                 Some(connection) => (connection, true),
-                None => (self.connect(request.deadline).await?, false),
+                None => {
+                    let connection = self.connect(request.deadline).await?;
+                    now = Instant::now();
+                    (connection, false)
+                }
             };
-            let limit = self.limits.first_byte_timeout;
+            let limit = now + self.limits.first_byte_timeout;
             let deadline = deadline(Phase::FirstByte, limit, request.deadline);
             match connection.exchange(&head, &request.body, deadline).await {
                 Ok(head) => return Ok((head, connection)),
@@ -125,12 +131,17 @@ impl HttpProvider {
     ) -> Result<Bytes, UpstreamError> {
         let bytes_max = self.limits.answer_bytes_max;
         let too_large = || UpstreamError::TooLarge { bytes_max };
-        let idle = || deadline(Phase::Idle, self.limits.idle_timeout, total);
+        let idle = || {
+            deadline(
+                Phase::Idle,
+                Instant::now() + self.limits.idle_timeout,
+                total,
+            )
+        };
         if let Some(length) = decoder.remaining() {
             let length = usize::try_from(length).ok().filter(|n| *n <= bytes_max);
-            let body = connection.take(length.ok_or_else(too_large)?, idle).await?;
-            decoder.took_all();
-            return Ok(body);
+            let length = length.ok_or_else(too_large)?;
+            return connection.take(length, idle).await;
         }
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
@@ -180,7 +191,7 @@ impl HttpProvider {
             let total = request.deadline;
             let body = self.collect(&mut connection, &mut decoder, total).await?;
             if is_reusable {
-                self.pool.put(connection);
+                self.pool.put(connection, Instant::now());
             }
             AnswerBody::Whole(body)
         };
@@ -199,8 +210,7 @@ impl Upstream for HttpProvider {
 }
 
 /// The deadline of a phase, which is not beyond that of the whole.
-fn deadline(phase: Phase, limit: Duration, total: Instant) -> Deadline {
-    let at = Instant::now() + limit;
+fn deadline(phase: Phase, at: Instant, total: Instant) -> Deadline {
     if total < at {
         let (at, phase) = (total, Phase::Total);
         Deadline { at, phase }
@@ -312,7 +322,7 @@ impl Stream for Chunks {
         }
         let connection = this.connection.take();
         if let (Ok(None), Some(pool), Some(connection)) = (&next, &this.pool, connection) {
-            pool.put(connection);
+            pool.put(connection, Instant::now());
         }
         Poll::Ready(next.transpose())
     }

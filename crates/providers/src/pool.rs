@@ -38,10 +38,10 @@ impl Pool {
     }
 
     /// Returns the connection that was used last, if one is open.
-    pub(crate) fn take(&self) -> Option<Connection> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.lock();
         while let Some((mut connection, since)) = idle.pop_back() {
-            if since.elapsed() > self.idle_for {
+            if now.saturating_duration_since(since) > self.idle_for {
                 // All that lie below have been idle for longer still.
                 idle.clear();
                 return None;
@@ -54,7 +54,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose last answer was read to its end.
-    pub(crate) fn put(self: &Arc<Self>, mut connection: Connection) {
+    pub(crate) fn put(self: &Arc<Self>, mut connection: Connection, now: Instant) {
         connection.rest();
         let mut idle = self.idle.lock();
         while idle.len() >= self.idle_max {
@@ -62,7 +62,7 @@ impl Pool {
                 return;
             }
         }
-        idle.push_back((connection, Instant::now()));
+        idle.push_back((connection, now));
         if idle.len() == 1 {
             self.keep_swept();
         }

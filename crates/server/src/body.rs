@@ -1,12 +1,13 @@
 //! Reads a request's body: of the right type, within its bound, within its time.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use crate::error::HttpError;
 
@@ -27,7 +28,12 @@ pub(crate) async fn read_json(
     if declared_length(request.headers()).is_some_and(|length| length > limits.bytes_max) {
         return Err(HttpError::body_too_large(limits.bytes_max));
     }
-    match tokio::time::timeout(limits.timeout, collect(payload, limits.bytes_max)).await {
+    let mut collecting = pin!(collect(payload, limits.bytes_max));
+    // A body that came with its head needs no timer.
+    if let Some(body) = collecting.as_mut().now_or_never() {
+        return body;
+    }
+    match tokio::time::timeout(limits.timeout, collecting).await {
         Ok(body) => body,
         Err(_) => Err(HttpError::body_too_slow(limits.timeout)),
     }

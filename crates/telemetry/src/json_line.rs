@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-/// Appends an object to a text, field by field. Names are literals of ours that need no escaping.
+/// Appends an object to a text, field by field. Names are literals of ours that need no escaping;
+/// all is inlined, so that they are copied as the constants that they are.
 #[derive(Debug)]
 pub(crate) struct JsonLine<'a> {
     text: &'a mut String,
@@ -24,6 +25,7 @@ impl<'a> JsonLine<'a> {
         self.text.push_str("}\n");
     }
 
+    #[inline(always)]
     fn key(&mut self, name: &str) {
         self.text
             .push_str(if self.has_fields { ",\"" } else { "\"" });
@@ -32,6 +34,7 @@ impl<'a> JsonLine<'a> {
         self.text.push_str("\":");
     }
 
+    #[inline(always)]
     pub(crate) fn string(&mut self, name: &str, value: &str) {
         self.key(name);
         self.text.push('"');
@@ -39,22 +42,26 @@ impl<'a> JsonLine<'a> {
         self.text.push('"');
     }
 
+    #[inline(always)]
     pub(crate) fn optional(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.string(name, value);
         }
     }
 
+    #[inline(always)]
     pub(crate) fn number(&mut self, name: &str, value: u64) {
         self.bare(name, itoa::Buffer::new().format(value));
     }
 
     /// A value that is valid JSON as it stands.
+    #[inline(always)]
     pub(crate) fn bare(&mut self, name: &str, value: &str) {
         self.key(name);
         self.text.push_str(value);
     }
 
+    #[inline(always)]
     pub(crate) fn boolean(&mut self, name: &str, value: bool) {
         self.bare(name, if value { "true" } else { "false" });
     }

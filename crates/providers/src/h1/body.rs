@@ -65,11 +65,6 @@ impl BodyDecoder {
         }
     }
 
-    /// Notes that all that was still to come was taken.
-    pub(crate) fn took_all(&mut self) {
-        self.state = State::Done;
-    }
-
     #[cfg(test)]
     fn is_done(&self) -> bool {
         self.state == State::Done
