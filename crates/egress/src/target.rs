@@ -155,6 +155,10 @@ impl Target {
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
+
+    pub(crate) const fn url(&self) -> &Url {
+        &self.url
+    }
 }
 
 /// Returns the part of a URL's text that holds user, host and port.
