@@ -74,6 +74,9 @@ impl PlainName {
     pub const CONTENT_TYPE: Self = Self(header::CONTENT_TYPE);
     /// `if-none-match`
     pub const IF_NONE_MATCH: Self = Self(header::IF_NONE_MATCH);
+    pub(crate) const WEBHOOK_ID: Self = Self(HeaderName::from_static("webhook-id"));
+    pub(crate) const WEBHOOK_TIMESTAMP: Self = Self(HeaderName::from_static("webhook-timestamp"));
+    pub(crate) const WEBHOOK_SIGNATURE: Self = Self(HeaderName::from_static("webhook-signature"));
 
     /// Reads a name that somebody chose, in any case.
     ///

@@ -3,8 +3,8 @@
 //! Webhooks, discovery documents, providers made at run time: whoever writes such a URL must not reach
 //! the own network with it, nor see a credential that was stored for another host. [`Target`] decides on
 //! the URL, [`AddressPolicy`] on each address behind its name at the moment of connecting,
-//! [`EgressClient`] asks once within bounds, and [`HostBound`] keeps a credential to its origin. This
-//! crate must not know providers, money or organizations.
+//! [`EgressClient`] asks once within bounds, [`HostBound`] keeps a credential to its origin, and
+//! [`webhook`] signs what is delivered. This crate must not know providers, money or organizations.
 //!
 //! # Embedding
 //!
@@ -50,6 +50,7 @@ mod resolver;
 mod special;
 mod target;
 mod url_policy;
+pub mod webhook;
 
 pub use self::address::AddressPolicy;
 pub use self::allow_list::{ALLOWED_ENTRIES_MAX, AllowList, AllowListError};
