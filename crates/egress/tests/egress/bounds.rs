@@ -1,11 +1,13 @@
 //! An answer is trusted, whole, within its time and its size, or it is an error that says so.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::task::TaskTracker;
 use tollgate_domain::ErrorKind;
 use tollgate_egress::{
-    EgressConfig, EgressError, EgressMethod, EgressRequest, EgressResponse, UnreachableCause,
+    EgressClient, EgressConfig, EgressError, EgressMethod, EgressRequest, EgressResponse,
+    ResolveFuture, Resolver, UnreachableCause,
 };
 
 use crate::support::server::{Authority, Identity, NAME, Reply, serve_tls};
@@ -233,4 +235,44 @@ async fn a_body_to_send_beyond_its_bound_is_not_sent() {
         matches!(error, EgressError::RequestTooLarge { max: 10 }),
         "{error:?}"
     );
+}
+
+/// Never answers.
+struct Silent;
+
+impl Resolver for Silent {
+    fn resolve(&self, _: &str) -> ResolveFuture {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_name_whose_servers_are_silent_is_given_up_on() {
+    let config = EgressConfig {
+        connect_timeout: Duration::from_millis(100),
+        ..EgressConfig::default()
+    };
+    let client = EgressClient::with_resolver(config, Arc::new(Silent)).unwrap();
+    let started = Instant::now();
+    let error = get(&client, &format!("https://{NAME}/")).await.unwrap_err();
+    assert!(
+        matches!(error, EgressError::Unreachable { .. }),
+        "{error:?}"
+    );
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_answered_is_not_made_again() {
+    let tasks = TaskTracker::new();
+    let (port, authority) = (Sentinel::start(&tasks).await.port, Authority::new());
+    let identity = authority.issue(NAME, [2020, 2100]);
+    let seen = serve_tls(port, identity, Reply::Bytes(Vec::new()), &tasks).await;
+    let config = config(port, &[SERVER], Some(authority.pem()));
+    let client = client(config, &Scripted::new(&[&[SERVER]]));
+    let error = get(&client, &format!("https://{NAME}:{port}/"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, EgressError::Broken), "{error:?}");
+    assert_eq!(seen.lock().unwrap().len(), 1);
 }
