@@ -110,7 +110,7 @@ impl Vault {
         )?;
         self.wrap(
             place,
-            data_key,
+            &mut data_key,
             seal.nonce,
             [&content[..], &seal.tag].concat(),
         )
@@ -140,11 +140,12 @@ impl Vault {
     /// # Errors
     /// `UnknownKey`; `Refused` when the data key was changed, or wrapped for another place; `Crypto`.
     pub fn rewrap(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Sealed, VaultError> {
-        let data_key = self.unwrap_key(place, sealed)?;
-        self.wrap(place, data_key, sealed.nonce, sealed.content.clone())
+        let mut data_key = self.unwrap_key(place, sealed)?;
+        self.wrap(place, &mut data_key, sealed.nonce, sealed.content.clone())
     }
 
-    /// Returns a value to keep, by which a later start finds out that it has the right master key.
+    /// Returns a value to keep, by which a later start finds out that it has the right master key. When it
+    /// [needs](Self::needs_rewrap) to be wrapped anew, a new one takes its place.
     ///
     /// # Errors
     /// `Crypto`.
@@ -167,18 +168,19 @@ impl Vault {
         }
     }
 
+    /// Leaves the wrapped key where the data key was.
     fn wrap(
         &self,
         place: &Place<'_>,
-        mut data_key: Zeroizing<[u8; KEY_BYTES]>,
+        data_key: &mut [u8; KEY_BYTES],
         nonce: [u8; NONCE_BYTES],
         content: Vec<u8>,
     ) -> Result<Sealed, VaultError> {
         let context = self.current.context(place);
-        let seal = encrypt(&self.current.key, &context, &mut *data_key)?;
+        let seal = encrypt(&self.current.key, &context, data_key)?;
         let mut wrapped = [0; WRAPPED_BYTES];
         let (to_key, to_tag) = wrapped.split_at_mut(KEY_BYTES);
-        to_key.copy_from_slice(&*data_key);
+        to_key.copy_from_slice(data_key);
         to_tag.copy_from_slice(&seal.tag);
         Ok(Sealed {
             key_id: self.current.id,
