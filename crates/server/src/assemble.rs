@@ -54,8 +54,7 @@ impl std::fmt::Debug for Parts {
 impl Parts {
     /// Opens and connects everything.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
-        let master_key =
-            master_key(&settings.secrets.master_key_file).map_err(Failure::Settings)?;
+        let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
         let providers = provider_parts(&settings.providers).map_err(Failure::Settings)?;
         let catalog = catalog(settings).map_err(Failure::Settings)?;
         let database = open_database(settings)?;
@@ -63,7 +62,7 @@ impl Parts {
         let usage: Arc<dyn UsageStore> = Arc::clone(&database) as Arc<dyn UsageStore>;
         let (ledger, recovery) =
             Ledger::open(ledger_config(&settings.ledger), usage, now).map_err(other)?;
-        let pepper = Arc::new(Pepper::derive(&master_key));
+        let pepper = Arc::new(Pepper::derive(master_key.expose()));
         let control = Control::new(Arc::clone(&store), Arc::clone(&pepper));
         let config = EngineConfig {
             retry: retry(&settings.resilience),

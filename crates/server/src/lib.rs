@@ -34,6 +34,7 @@ mod tools;
 pub use self::problem::{Failure, Problem};
 pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
+pub use self::secrets::MasterKeySetting;
 pub use self::settings::{
     DatabaseSettings, DialectSetting, DurabilitySetting, LedgerSettings, LogFormatSetting,
     LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,

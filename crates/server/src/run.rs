@@ -67,8 +67,16 @@ pub struct Options {
 /// # Errors
 /// See [`Failure`].
 pub fn serve(settings: &Settings, options: &Options) -> Result<(), Failure> {
+    // Before any secret is read.
+    let hardened = tollgate_vault::harden_process();
     install_crypto();
     let telemetry = Telemetry::start(settings)?;
+    if let Err(error) = hardened {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the system does not let core files be turned off"
+        );
+    }
     let parts = Arc::new(Parts::new(settings)?);
     let recovery = &parts.recovery;
     tracing::info!(

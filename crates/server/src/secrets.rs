@@ -1,85 +1,104 @@
 //! The installation's master key, and credentials that settings refer to.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use tollgate_auth::KeyText;
+use tollgate_vault::MasterKey;
 
 use crate::problem::Problem;
+use crate::settings::SecretsSettings;
 
-const MASTER_KEY_BYTES: usize = 32;
+/// How long a command may take to print the master key.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the master key, or makes one, readable by its owner only.
-pub(crate) fn master_key(file: &Path) -> Result<[u8; MASTER_KEY_BYTES], Problem> {
-    let place = file.display().to_string();
-    let cannot = |error: std::io::Error| Problem::new(&place, format!("the master key: {error}"));
-    if !file.exists() {
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent).map_err(cannot)?;
+/// Where the problems of the master key are, but for those of its file.
+const PLACE: &str = "secrets.master_key";
+
+/// Where the master key comes from: `"file:PATH"`, `"env:NAME"` or `{ command = ["PROGRAM", …] }`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub enum MasterKeySetting {
+    /// A file, which the first start makes.
+    File(PathBuf),
+    /// A variable of the environment.
+    Env(String),
+    /// What a program prints: the program and its arguments.
+    Command(Vec<String>),
+}
+
+/// The setting as it is written.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "master_key must be \"file:PATH\", \"env:NAME\" or { command = [\"PROGRAM\", …] }"
+)]
+enum Written {
+    Reference(SecretString),
+    Command(WrittenCommand),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenCommand {
+    command: Vec<String>,
+}
+
+impl TryFrom<Written> for MasterKeySetting {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, &'static str> {
+        let reference = match written {
+            Written::Command(WrittenCommand { command }) => {
+                let is_empty = command.first().is_none_or(String::is_empty);
+                let empty = "master_key: the command names no program";
+                return if is_empty {
+                    Err(empty)
+                } else {
+                    Ok(Self::Command(command))
+                };
+            }
+            Written::Reference(reference) => reference,
+        };
+        // What is neither may be the key itself, and is not repeated.
+        let text = reference.expose_secret();
+        let file = text
+            .strip_prefix("file:")
+            .map(|path| Self::File(path.into()));
+        let env = || {
+            text.strip_prefix("env:")
+                .map(|name| Self::Env(name.to_owned()))
+        };
+        file.or_else(env).ok_or(
+            "master_key must be \"file:PATH\" or \"env:NAME\"; the key itself does not belong in the settings",
+        )
+    }
+}
+
+/// Reads the master key. A file that is not there is made, readable by its owner only.
+pub(crate) fn master_key(settings: &SecretsSettings) -> Result<MasterKey, Problem> {
+    let problem = |place: &str, error: String| Problem::new(place, error);
+    match settings.source() {
+        MasterKeySetting::File(path) => MasterKey::from_file_or_new(&path)
+            .map_err(|error| problem(&path.display().to_string(), error.to_string())),
+        MasterKeySetting::Env(name) => {
+            let unset = || problem(PLACE, format!("the variable {name} is not set"));
+            let text = SecretString::from(variable(&name).ok_or_else(unset)?);
+            MasterKey::parse(text.expose_secret())
+                .map_err(|error| problem(PLACE, format!("{name}: {error}")))
         }
-        // Written whole under another name first: a start that is cut off leaves no half a key.
-        let draft = file.with_extension("new");
-        let mut open = fs::OpenOptions::new();
-        let mut made = open
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)
-            .map_err(cannot)?;
-        made.write_all(new_master_key(&place)?.as_bytes())
-            .map_err(cannot)?;
-        made.sync_all().map_err(cannot)?;
-        fs::rename(&draft, file).map_err(cannot)?;
+        MasterKeySetting::Command(command) => MasterKey::from_command(&command, COMMAND_TIMEOUT)
+            .map_err(|error| problem(PLACE, error.to_string())),
     }
-    let open = fs::File::open(file).map_err(cannot)?;
-    let mode = open.metadata().map_err(cannot)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let message =
-            format!("the master key must be readable by its owner only: chmod 600 {place}");
-        return Err(Problem::new(&place, message));
-    }
-    let mut text = String::new();
-    (&open)
-        .take(256)
-        .read_to_string(&mut text)
-        .map_err(cannot)?;
-    parse_master_key(text.trim()).ok_or_else(|| {
-        Problem::new(
-            &place,
-            "the master key must be 64 random hexadecimal digits".to_owned(),
-        )
-    })
 }
 
-/// 32 random bytes in hexadecimal, from the generator of API keys.
-fn new_master_key(place: &str) -> Result<String, Problem> {
-    let mut bytes = [0_u8; MASTER_KEY_BYTES];
-    tollgate_auth::fill_random(&mut bytes).map_err(|_| {
-        Problem::new(
-            place,
-            "the system gave no random bytes for a master key".to_owned(),
-        )
-    })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn parse_master_key(text: &str) -> Option<[u8; MASTER_KEY_BYTES]> {
-    if text.len() != 2 * MASTER_KEY_BYTES || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; MASTER_KEY_BYTES];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    // A key that somebody typed has few different bytes; 32 random ones have about 30.
-    let mut different = bytes;
-    different.sort_unstable();
-    let different = different.chunk_by(|one, other| one == other).count();
-    (different >= 16).then_some(bytes)
+fn variable(name: &str) -> Option<String> {
+    let mut all = std::env::vars();
+    all.find(|(variable, _)| variable == name)
+        .map(|(_, value)| value)
 }
 
 /// Follows a reference to a credential: `env:NAME`, `file:PATH`, or the text itself.
@@ -90,8 +109,7 @@ pub(crate) fn resolve(
     let text = reference.expose_secret();
     let problem = |message: String| Problem::new(place, message);
     let found = if let Some(name) = text.strip_prefix("env:") {
-        let variable = std::env::vars().find(|(variable, _)| variable == name);
-        let value = variable.map(|(_, value)| value);
+        let value = variable(name);
         value.ok_or_else(|| problem(format!("api_key: the variable {name} is not set")))?
     } else if let Some(path) = text.strip_prefix("file:") {
         fs::read_to_string(path)
@@ -111,21 +129,80 @@ pub(crate) fn resolve(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    fn settings(value: Value) -> Result<SecretsSettings, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    fn check(value: Value, expected: &MasterKeySetting) {
+        assert_eq!(&settings(value).unwrap().source(), expected);
+    }
 
     #[test]
-    fn a_master_key_is_made_once_and_weak_ones_are_refused() {
-        let folder = std::env::temp_dir().join(format!("tollgate-secrets-{}", std::process::id()));
-        let file = folder.join("master.key");
-        let made = master_key(&file).unwrap();
-        assert_eq!(master_key(&file).unwrap(), made);
-        assert_eq!(
-            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-            0o600
+    fn the_master_key_comes_from_a_file_a_variable_or_a_command() {
+        let file = |path: &str| MasterKeySetting::File(path.into());
+        check(json!({}), &file("data/master.key"));
+        check(json!({"master_key_file": "a/b"}), &file("a/b"));
+        check(json!({"master_key": "file:a/b"}), &file("a/b"));
+        check(
+            json!({"master_key": "env:NAME"}),
+            &MasterKeySetting::Env("NAME".to_owned()),
         );
-        for weak in ["", "secret", &"0".repeat(64), &"0123456789abcdef".repeat(4)] {
-            fs::write(&file, weak).unwrap();
-            assert!(master_key(&file).is_err(), "{weak}");
+        check(
+            json!({"master_key": {"command": ["kms", "read"]}}),
+            &MasterKeySetting::Command(vec!["kms".to_owned(), "read".to_owned()]),
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_settings_is_refused_and_not_repeated() {
+        let key = "7c1f8e0d93a25b46e07bd1f2c3489a5566f0e1d2c3b4a5968778695a4b3c2d1e";
+        for wrong in [
+            json!(key),
+            json!(""),
+            json!(7),
+            json!([key]),
+            json!({"command": key}),
+            json!({"command": []}),
+            json!({"command": [""]}),
+            json!({"command": ["a"], "shell": true}),
+        ] {
+            let problem = settings(json!({"master_key": wrong.clone()})).unwrap_err();
+            assert!(problem.contains("master_key"), "{wrong}: {problem}");
+            assert!(!problem.contains(key), "{wrong}: {problem}");
         }
-        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn one_key_comes_from_one_place() {
+        let both = json!({"secrets": {"master_key": "env:A", "master_key_file": "a"}});
+        let settings: crate::settings::Settings = serde_json::from_value(both).unwrap();
+        let problems = settings.problems();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].to_string().contains("keep one of them"));
+    }
+
+    #[test]
+    fn every_way_leads_to_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("master.key");
+        let made = master_key(&settings(json!({"master_key_file": file})).unwrap()).unwrap();
+        let printed = json!({"master_key": {"command": ["cat", file]}});
+        let printed = master_key(&settings(printed).unwrap()).unwrap();
+        assert_eq!(printed.expose(), made.expose());
+
+        // A variable that every process has, and that is no key.
+        let path = settings(json!({"master_key": "env:PATH"})).unwrap();
+        let problem = master_key(&path).unwrap_err().to_string();
+        assert!(problem.starts_with("secrets.master_key: PATH: the master key must be"));
+        let unset = settings(json!({"master_key": "env:TOLLGATE_UNSET"})).unwrap();
+        let problem = master_key(&unset).unwrap_err().to_string();
+        assert!(problem.contains("TOLLGATE_UNSET is not set"), "{problem}");
+        fs::write(&file, "secret").unwrap();
+        let broken = settings(json!({"master_key_file": file})).unwrap();
+        let problem = master_key(&broken).unwrap_err().to_string();
+        let place = format!("{}: the master key must be", file.display());
+        assert!(problem.starts_with(&place), "{problem}");
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tollgate_domain::ModelPrice;
 
 use crate::problem::Problem;
+use crate::secrets::MasterKeySetting;
 
 macro_rules! defaults {
     ($($name:ident: $type:ty = $value:expr;)*) => {$(
@@ -241,18 +242,24 @@ impl Default for ResilienceSettings {
 }
 
 /// Secrets of the installation.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecretsSettings {
-    /// The file of the master key; made by the first start.
-    pub master_key_file: PathBuf,
+    /// Where the master key comes from; absent is the file `data/master.key`.
+    pub master_key: Option<MasterKeySetting>,
+    /// The same as `master_key = "file:PATH"`, from before there was that.
+    pub master_key_file: Option<PathBuf>,
 }
 
-impl Default for SecretsSettings {
-    fn default() -> Self {
-        Self {
-            master_key_file: PathBuf::from("data/master.key"),
-        }
+impl SecretsSettings {
+    /// Returns where the master key comes from.
+    #[must_use]
+    pub fn source(&self) -> MasterKeySetting {
+        let file = || {
+            let path = self.master_key_file.clone();
+            MasterKeySetting::File(path.unwrap_or_else(|| PathBuf::from("data/master.key")))
+        };
+        self.master_key.clone().unwrap_or_else(file)
     }
 }
 
@@ -381,6 +388,12 @@ impl Settings {
             say(
                 "server".to_owned(),
                 "keep_alive_s and body_bytes_max must be greater than 0",
+            );
+        }
+        if self.secrets.master_key.is_some() && self.secrets.master_key_file.is_some() {
+            say(
+                "secrets".to_owned(),
+                "master_key and master_key_file say the same: keep one of them",
             );
         }
         for (at, provider) in self.providers.iter().enumerate() {

@@ -54,6 +54,18 @@ struct Inspection {
 }
 
 impl Inspection {
+    /// The server, which runs in this process, leaves no core file in which its secrets would be.
+    fn process(&mut self) {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"));
+        let values: Vec<_> = core.unwrap().split_whitespace().skip(4).take(2).collect();
+        if values != ["0", "0"] {
+            self.faults.push(format!("core files of {values:?} bytes"));
+        }
+    }
+
     /// Notes a fault; every answer must also have the headers that none should lack.
     fn note(&mut self, what: &str, answer: &Answer, fault: Option<String>) {
         self.answers += 1;
@@ -341,6 +353,7 @@ fn every_route_holds_what_it_declares() {
         faults: Vec::new(),
         answers: 0,
     };
+    inspection.process();
     inspection.strangers();
     inspection.roles();
     inspection.other_requests();
