@@ -17,15 +17,37 @@
 //! # Ok::<(), tollgate_auth::KeyError>(())
 //! ```
 
+mod backoff;
+mod base62;
 mod credential;
+mod encoding;
 mod granted;
 mod key_text;
+mod password;
 mod pepper;
+mod recovery_code;
+mod refresh;
+mod secret_token;
+mod totp;
+mod turnstile;
 
+pub use self::backoff::{
+    FORGOTTEN_AFTER_SECONDS, FREE_FAILURES, SignInFailures, WAIT_SECONDS_MAX, sign_in_wait,
+};
 pub use self::credential::{Credential, CredentialError};
 pub use self::granted::{
     Denied, Granted, KeysManage, KeysRead, ModelsUse, OrgManage, OrgRead, PermissionType,
     Principal, UsageRead,
 };
 pub use self::key_text::{KeyError, KeyText, fill_random};
+pub use self::password::{
+    COMPUTATIONS_MAX, PasswordCheck, PasswordHashError, PasswordHasher, WAITING_MAX,
+};
 pub use self::pepper::Pepper;
+pub use self::recovery_code::{RECOVERY_CODES, RecoveryCode, RecoveryCodeError};
+pub use self::refresh::{
+    REUSE_GRACE_SECONDS, RefreshDecision, RefreshFamily, RefreshRecord, Used,
+    decide as decide_refresh,
+};
+pub use self::secret_token::{SecretToken, SecretTokenError, TokenPepper, TokenPurpose};
+pub use self::totp::{TotpError, TotpSecret};
