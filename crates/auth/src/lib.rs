@@ -17,20 +17,29 @@
 //! # Ok::<(), tollgate_auth::KeyError>(())
 //! ```
 
+mod access_token;
 mod backoff;
 mod base62;
 mod credential;
 mod encoding;
 mod granted;
+mod jose;
+mod key_ring;
 mod key_text;
 mod password;
 mod pepper;
 mod recovery_code;
 mod refresh;
 mod secret_token;
+mod token_error;
+mod token_pepper;
 mod totp;
 mod turnstile;
 
+pub use self::access_token::{
+    ACCESS_TOKEN_BYTES_MAX, ACCESS_TOKEN_SECONDS, AccessClaims, AccessSubject, AccessTokens,
+    IssueError, LEEWAY_SECONDS,
+};
 pub use self::backoff::{
     FORGOTTEN_AFTER_SECONDS, FREE_FAILURES, SignInFailures, WAIT_SECONDS_MAX, sign_in_wait,
 };
@@ -38,6 +47,9 @@ pub use self::credential::{Credential, CredentialError};
 pub use self::granted::{
     Denied, Granted, KeysManage, KeysRead, ModelsUse, OrgManage, OrgRead, PermissionType,
     Principal, UsageRead,
+};
+pub use self::key_ring::{
+    KeyRing, KeyRingError, NEXT_KEY_SECONDS_MIN, RETIRING_KEY_SECONDS_MIN, SigningKey,
 };
 pub use self::key_text::{KeyError, KeyText, fill_random};
 pub use self::password::{
@@ -49,5 +61,7 @@ pub use self::refresh::{
     REUSE_GRACE_SECONDS, RefreshDecision, RefreshFamily, RefreshRecord, Used,
     decide as decide_refresh,
 };
-pub use self::secret_token::{SecretToken, SecretTokenError, TokenPepper, TokenPurpose};
+pub use self::secret_token::{SecretToken, SecretTokenError, TokenPurpose};
+pub use self::token_error::TokenError;
+pub use self::token_pepper::TokenPepper;
 pub use self::totp::{TotpError, TotpSecret};

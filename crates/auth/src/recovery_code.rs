@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tollgate_domain::{MAC_BYTES, UserId};
 
 use crate::key_text::{KeyError, fill_random};
-use crate::secret_token::{TokenPepper, is_same};
+use crate::token_pepper::{TokenPepper, is_same};
 
 /// How many codes a person gets at once.
 pub const RECOVERY_CODES: usize = 10;

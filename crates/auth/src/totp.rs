@@ -10,7 +10,7 @@ use tollgate_domain::Timestamp;
 
 use crate::encoding::percent_encoded;
 use crate::key_text::fill_random;
-use crate::secret_token::is_same;
+use crate::token_pepper::is_same;
 
 /// The settings that every authenticator app knows: SHA-1 (which is safe within HMAC), 6 digits, 30 s.
 const SECRET_BYTES: usize = 20;
