@@ -20,8 +20,11 @@
 mod access_token;
 mod backoff;
 mod base62;
+mod claim_mapping;
 mod credential;
 mod encoding;
+mod external;
+mod external_keys;
 mod granted;
 mod jose;
 mod key_ring;
@@ -31,6 +34,7 @@ mod pepper;
 mod recovery_code;
 mod refresh;
 mod secret_token;
+mod sign_in_attempt;
 mod token_error;
 mod token_pepper;
 mod totp;
@@ -43,7 +47,18 @@ pub use self::access_token::{
 pub use self::backoff::{
     FORGOTTEN_AFTER_SECONDS, FREE_FAILURES, SignInFailures, WAIT_SECONDS_MAX, sign_in_wait,
 };
+pub use self::claim_mapping::{
+    CLAIM_MAPPINGS_MAX, ClaimMapping, ClaimMappingError, ClaimMappings, MappedRole, NotMapped,
+};
 pub use self::credential::{Credential, CredentialError};
+pub use self::external::{
+    EXTERNAL_LEEWAY_SECONDS, EXTERNAL_TOKEN_BYTES_MAX, EXTERNAL_TOKEN_SECONDS_MAX,
+    ExternalIdentity, ExternalIssuer, ExternalIssuerError,
+};
+pub use self::external_keys::{
+    ExternalAlgorithm, ExternalKeys, ExternalKeysError, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
+    UnknownAlgorithm,
+};
 pub use self::granted::{
     Denied, Granted, KeysManage, KeysRead, ModelsUse, OrgManage, OrgRead, PermissionType,
     Principal, UsageRead,
@@ -62,6 +77,9 @@ pub use self::refresh::{
     decide as decide_refresh,
 };
 pub use self::secret_token::{SecretToken, SecretTokenError, TokenPurpose};
+pub use self::sign_in_attempt::{
+    AuthorizationRequest, AuthorizationUrlError, SignInAttempt, SignInAttemptError,
+};
 pub use self::token_error::TokenError;
 pub use self::token_pepper::TokenPepper;
 pub use self::totp::{TotpError, TotpSecret};
