@@ -1,9 +1,22 @@
 //! Who calls, and what they may do.
 //!
-//! API keys ([`KeyText`], [`Pepper`]), the credential of a request ([`Credential`]) and the proof that a
-//! permission was checked ([`Granted`]). It must not know HTTP frameworks or SQL.
+//! - API keys ([`KeyText`], [`Pepper`]) and the credential of a request ([`Credential`]);
+//! - people: passwords ([`PasswordHasher`]), codes of an authenticator app ([`TotpSecret`]) and for when
+//!   it is lost ([`RecoveryCode`]), and the wait after failed sign-ins ([`SignInFailures`]);
+//! - secrets that are used once or for a while ([`SecretToken`], [`TokenPepper`]), among them refresh
+//!   tokens and their rotation ([`decide_refresh`]);
+//! - signed access tokens and their keys ([`AccessTokens`], [`KeyRing`]);
+//! - identity providers: their tokens ([`ExternalIssuer`]), the way to them and back
+//!   ([`SignInAttempt`]), and what their claims give ([`ClaimMappings`]);
+//! - the proof that a permission was checked ([`Granted`]).
+//!
+//! Everything is a computation on what is passed in: it must not know HTTP frameworks or SQL, asks no
+//! clock and starts nothing. Hashing a password blocks for tens of milliseconds; the rest does not.
+//! What is compared with a secret is compared in constant time.
 //!
 //! # Embedding
+//!
+//! API keys:
 //!
 //! ```
 //! use tollgate_auth::{KeyText, Pepper};
@@ -15,6 +28,45 @@
 //! let presented = KeyText::parse(key.expose())?; // a typing error is found without a look-up
 //! assert!(pepper.matches(&presented, &stored));
 //! # Ok::<(), tollgate_auth::KeyError>(())
+//! ```
+//!
+//! A person signs in with a password and a code, and gets a session and an access token:
+//!
+//! ```
+//! use tollgate_auth::{
+//!     AccessSubject, AccessTokens, KeyRing, PasswordCheck, PasswordHasher, SecretToken, SignInFailures,
+//!     TokenPepper, TokenPurpose, TotpError, TotpSecret,
+//! };
+//! use tollgate_domain::{OrgId, SessionId, Timestamp, UserId};
+//!
+//! let hasher = PasswordHasher::new()?; // one for the process: it bounds what runs at once
+//! let stored = hasher.hash("several unusual words")?;
+//! let now = Timestamp::from_micros(59_000_000);
+//!
+//! assert!(SignInFailures::default().wait(now).is_zero());
+//! let checked = hasher.check("several unusual words", Some(&stored))?;
+//! assert_eq!(checked, PasswordCheck::Right { needs_rehash: false });
+//!
+//! let app = TotpSecret::from_bytes(*b"12345678901234567890");
+//! let step = app.check("287082", now, None)?; // kept, so that the code is accepted once
+//! assert_eq!(app.check("287082", now, Some(step)), Err(TotpError::Used));
+//!
+//! let pepper = TokenPepper::derive(&[7; 32]);
+//! let session = SecretToken::generate(TokenPurpose::Session)?; // the cookie
+//! let stored = pepper.mac(&session); // the row
+//! let presented = SecretToken::parse(TokenPurpose::Session, session.expose())?;
+//! assert!(pepper.matches(&presented, &stored));
+//!
+//! let tokens = AccessTokens::new("https://tollgate.example", "api", KeyRing::generate()?);
+//! let subject = AccessSubject {
+//!     user_id: UserId::from_bytes([1; 16]),
+//!     org_id: OrgId::from_bytes([2; 16]),
+//!     session_id: SessionId::from_bytes([3; 16]),
+//!     epoch: 0,
+//! };
+//! let token = tokens.issue(&subject, now)?;
+//! assert_eq!(tokens.check(&token, now)?.subject, subject);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod access_token;
