@@ -100,8 +100,10 @@ mod tests {
             &stored
         ));
         assert!(!TokenPepper::derive(&[2; 32]).matches(&token, &stored));
-        let elsewhere = pepper.mac_of(&[b"token", b"tg_rst_", token.expose().as_bytes()]);
-        assert_ne!(elsewhere, stored, "the purpose is part of it");
+        let text = token.expose().as_bytes();
+        let of = |purpose: &[u8]| pepper.mac_of(&[b"token", purpose, text]);
+        assert_eq!(of(b"tg_inv_"), stored, "the purpose is part of it");
+        assert_ne!(of(b"tg_rst_"), stored);
         let parts = [pepper.mac_of(&[b"ab", b"c"]), pepper.mac_of(&[b"a", b"bc"])];
         assert_ne!(parts[0], parts[1]);
     }

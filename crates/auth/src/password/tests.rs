@@ -44,6 +44,15 @@ fn accents_may_be_typed_either_way_and_the_end_counts() {
 }
 
 #[test]
+fn what_is_too_long_is_wrong_even_where_nothing_is_right() {
+    let hasher = PasswordHasher::new().unwrap();
+    let stored = hasher.hash("").unwrap();
+    assert_eq!(hasher.check("", Some(&stored)), Ok(RIGHT));
+    let long = "x".repeat(4_097);
+    assert_eq!(hasher.check(&long, Some(&stored)), Ok(PasswordCheck::Wrong));
+}
+
+#[test]
 fn nobody_has_a_password() {
     let hasher = PasswordHasher::new().unwrap();
     assert_eq!(hasher.check("", None), Ok(PasswordCheck::Wrong));
