@@ -1,7 +1,7 @@
 //! Untrusted input to values that are known to be valid.
 //!
-//! What callers of the control plane send, page and usage queries, host headers and base URLs, each
-//! with its bounds. It must not know what happens with them next.
+//! What callers of the control plane send, page and usage queries, host headers and base URLs, e-mail
+//! addresses, names and passwords, each with its bounds. It must not know what happens with them next.
 //!
 //! # Embedding
 //!
@@ -34,16 +34,40 @@
 //! assert_eq!(fields, ["name", "seats"]);
 //! # Ok::<(), tollgate_validation::ValidationError>(())
 //! ```
+//!
+//! What people type when they sign up:
+//!
+//! ```
+//! use tollgate_validation::{DisplayName, EmailAddress, PasswordError, PasswordRules};
+//!
+//! let email = EmailAddress::parse("Ann.Lee@Example.COM")?;
+//! assert_eq!((email.as_str(), email.canonical()), ("Ann.Lee@example.com", "ann.lee@example.com"));
+//! let name = DisplayName::parse("Ann Lee")?;
+//!
+//! let rules = PasswordRules::default();
+//! let known = [email.as_str(), name.as_str()];
+//! assert_eq!(rules.check("annlee2026!!", &known).unwrap_err(), PasswordError::Guessable);
+//! assert!(rules.check("several quite unusual words", &known).is_ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod address;
+mod display_name;
+mod email;
 mod error;
 mod inputs;
+mod password;
 mod query;
 pub mod rules;
 mod valid;
 
 pub use self::address::{HostError, UrlError, base_url, host_header};
+pub use self::display_name::{DisplayName, NameError};
+pub use self::email::{EMAIL_BYTES_MAX, EmailAddress, EmailError};
 pub use self::error::{Problem, ValidationError};
 pub use self::inputs::{NewApiKey, OrganizationChange};
+pub use self::password::{
+    NewPassword, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasswordError, PasswordRules,
+};
 pub use self::query::{PageQuery, UsageRequest};
 pub use self::valid::Valid;

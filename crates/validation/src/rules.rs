@@ -5,6 +5,9 @@ use tollgate_domain::Money;
 /// The most characters of a name.
 pub const NAME_CHARS_MAX: usize = 64;
 
+/// What is said of a name that has more, or none.
+pub(crate) const NAME_LENGTH: &str = "must have 1 to 64 characters";
+
 /// The most bytes of a model's name.
 pub const MODEL_NAME_BYTES_MAX: usize = 128;
 
@@ -16,7 +19,7 @@ pub const MODEL_NAME_BYTES_MAX: usize = 128;
 pub fn name(name: &str, _context: &()) -> garde::Result {
     let refuse = |message: &str| Err(garde::Error::new(message));
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
-        return refuse("must have 1 to 64 characters");
+        return refuse(NAME_LENGTH);
     }
     if name.chars().any(is_unseen) {
         return refuse("must not have control characters, invisible ones or marks of direction");
@@ -25,6 +28,27 @@ pub fn name(name: &str, _context: &()) -> garde::Result {
         return refuse("must not begin or end with a space");
     }
     Ok(())
+}
+
+/// Accepts the name of a person, an organization or a team, as [`DisplayName`](crate::DisplayName) does:
+/// characters count as composed.
+///
+/// # Errors
+/// When it is none.
+pub fn display_name(name: &str, _context: &()) -> garde::Result {
+    crate::DisplayName::parse(name)
+        .map(drop)
+        .map_err(|error| garde::Error::new(error.to_string()))
+}
+
+/// Accepts an e-mail address, as [`EmailAddress`](crate::EmailAddress) does.
+///
+/// # Errors
+/// When it is none.
+pub fn email(address: &str, _context: &()) -> garde::Result {
+    crate::EmailAddress::parse(address)
+        .map(drop)
+        .map_err(|error| garde::Error::new(error.to_string()))
 }
 
 /// Accepts a model's name: 1 to 128 of letters, digits and `._:/@+-`.
@@ -130,6 +154,15 @@ mod tests {
         ] {
             assert!(name(bad, &()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn people_and_their_addresses_have_rules_too() {
+        assert!(display_name(&"e\u{301}".repeat(64), &()).is_ok());
+        assert!(display_name(&"e\u{301}".repeat(65), &()).is_err());
+        assert!(email("ann@example.com", &()).is_ok());
+        let error = email("ann", &()).unwrap_err();
+        assert!(error.to_string().contains("not an e-mail address"));
     }
 
     #[test]
