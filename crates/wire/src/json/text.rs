@@ -90,9 +90,31 @@ pub(super) fn plain_bytes(bytes: &[u8]) -> usize {
     let plain_blocks = blocks
         .iter()
         .take_while(|block| !block.iter().fold(false, |found, byte| found | is_end(byte)));
-    let plain = plain_blocks.count() * 16;
-    let rest = bytes.get(plain..).unwrap_or_default();
+    let mut plain = plain_blocks.count() * 16;
+    let mut rest = bytes.get(plain..).unwrap_or_default();
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let ends = ends_in(u64::from_le_bytes(*word));
+        if ends != 0 {
+            return plain + (ends.trailing_zeros() / 8) as usize;
+        }
+        plain += 8;
+        rest = after;
+    }
     plain + rest.iter().position(is_end).unwrap_or(rest.len())
+}
+
+/// Returns a word whose lowest bit that is set lies in the first byte that ends plain bytes; what is
+/// set above that one means nothing.
+/// Source: <https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord>
+const fn ends_in(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    const fn below(word: u64, bound: u64) -> u64 {
+        word.wrapping_sub(ONES * bound) & !word & HIGH
+    }
+    below(word, 0x20)
+        | below(word ^ (ONES * b'"' as u64), 1)
+        | below(word ^ (ONES * b'\\' as u64), 1)
 }
 
 #[cfg(test)]
@@ -114,6 +136,18 @@ mod tests {
         check(r"\ud83d", "\u{fffd}");
         check(r"\ud83d\u0041", "\u{fffd}A");
         check(r"é\u00e9", "éé");
+    }
+
+    #[test]
+    fn every_byte_is_plain_or_an_end_as_it_is_alone() {
+        for before in [b'a', 0x7f, 0x80, 0xff] {
+            for byte in 0..=u8::MAX {
+                let bytes = [before, before, byte, before, before, b'"', b'a', b'a', b'a'];
+                let is_end = byte < 0x20 || byte == b'"' || byte == b'\\';
+                let expected = if is_end { 2 } else { 5 };
+                assert_eq!(plain_bytes(&bytes), expected, "{before:x} {byte:x}");
+            }
+        }
     }
 
     #[test]
