@@ -26,6 +26,7 @@ mod budget;
 mod error_kind;
 mod event;
 mod ids;
+mod ip_range;
 mod key;
 mod money;
 mod organization;
@@ -41,6 +42,7 @@ pub use self::event::{Provenance, Surface, TerminalState, UnknownName, UsageEven
 pub use self::ids::{
     AttemptId, IdError, InvitationId, KeyId, OrgId, RequestId, RoleId, SessionId, TeamId, UserId,
 };
+pub use self::ip_range::{IpRange, IpRangeError};
 pub use self::key::{ApiKey, Limits, MAC_BYTES};
 pub use self::money::{Money, MoneyError};
 pub use self::organization::Organization;
