@@ -17,7 +17,8 @@ use tollgate_resilience::{BreakerConfig, RetryPolicy};
 use tollgate_store::{Store, UsageStore};
 
 use crate::problem::{Failure, Problem};
-use crate::secrets::{master_key, resolve};
+use crate::seal::AuditKey;
+use crate::secrets::{MASTER_KEY_BYTES, master_key, resolve};
 use crate::settings::{
     DialectSetting, DurabilitySetting, LedgerSettings, ModelSettings, ProviderSettings,
     ResilienceSettings, Settings, UnknownPriceSetting,
@@ -58,7 +59,7 @@ impl Parts {
             master_key(&settings.secrets.master_key_file).map_err(Failure::Settings)?;
         let providers = provider_parts(&settings.providers).map_err(Failure::Settings)?;
         let catalog = catalog(settings).map_err(Failure::Settings)?;
-        let database = open_database(settings)?;
+        let database = open_database(settings, &master_key)?;
         let store: Arc<dyn Store> = Arc::clone(&database) as Arc<dyn Store>;
         let usage: Arc<dyn UsageStore> = Arc::clone(&database) as Arc<dyn UsageStore>;
         let (ledger, recovery) =
@@ -127,12 +128,17 @@ impl Parts {
     }
 }
 
-pub(crate) fn open_database(settings: &Settings) -> Result<Arc<dyn Database>, Failure> {
+pub(crate) fn open_database(
+    settings: &Settings,
+    master_key: &[u8; MASTER_KEY_BYTES],
+) -> Result<Arc<dyn Database>, Failure> {
     let options = PoolOptions {
         connections_max: settings.database.connections_max,
+        app_role: settings.database.app_role.clone(),
         ..PoolOptions::default()
     };
-    tollgate_persistence::open(&settings.database.url, &options)
+    let sealer = Arc::new(AuditKey::derive(master_key));
+    tollgate_persistence::open(&settings.database.url, &options, sealer)
         .map_err(|error| Failure::Database(error.into()))
 }
 

@@ -10,7 +10,7 @@ use tollgate_auth::KeyText;
 
 use crate::problem::Problem;
 
-const MASTER_KEY_BYTES: usize = 32;
+pub(crate) const MASTER_KEY_BYTES: usize = 32;
 
 /// Reads the master key, or makes one, readable by its owner only.
 pub(crate) fn master_key(file: &Path) -> Result<[u8; MASTER_KEY_BYTES], Problem> {
