@@ -60,9 +60,29 @@ impl KeyText {
     /// # Errors
     /// `NoRandomness`.
     pub fn generate() -> Result<Self, KeyError> {
+        let mut public_id = String::with_capacity(PUBLIC_ID);
+        push_random(&mut public_id, PUBLIC_ID)?;
+        Self::with_public_id(&public_id)
+    }
+
+    /// Makes a new key with the public id of another, to take its place: it is found where the old
+    /// one was.
+    ///
+    /// # Errors
+    /// `NoRandomness`; `Malformed` when this is no public id.
+    pub fn rotate(public_id: &str) -> Result<Self, KeyError> {
+        let is_one =
+            public_id.len() == PUBLIC_ID && public_id.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !is_one {
+            return Err(KeyError::Malformed);
+        }
+        Self::with_public_id(public_id)
+    }
+
+    fn with_public_id(public_id: &str) -> Result<Self, KeyError> {
         let mut text = String::with_capacity(WHOLE);
         text.push_str(PREFIX);
-        push_random(&mut text, PUBLIC_ID)?;
+        text.push_str(public_id);
         text.push('_');
         push_random(&mut text, SECRET)?;
         let checksum = checksum_of(&text);
@@ -150,6 +170,18 @@ mod tests {
             text[at] = if text[at] == b'x' { b'y' } else { b'x' };
             let text = String::from_utf8(text).unwrap();
             assert!(KeyText::parse(&text).is_err(), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_rotated_key_keeps_its_public_id_and_nothing_else() {
+        let key = KeyText::generate().unwrap();
+        let next = KeyText::rotate(key.public_id()).unwrap();
+        assert_eq!(next.public_id(), key.public_id());
+        assert_ne!(next.expose(), key.expose());
+        assert!(KeyText::parse(next.expose()).is_ok());
+        for none in ["", "short", "toolong99", "with_usc"] {
+            assert!(KeyText::rotate(none).is_err(), "{none}");
         }
     }
 

@@ -8,7 +8,9 @@
 //! - signed access tokens and their keys ([`AccessTokens`], [`KeyRing`]);
 //! - identity providers: their tokens ([`ExternalIssuer`]), the way to them and back
 //!   ([`SignInAttempt`]), and what their claims give ([`ClaimMappings`]);
-//! - the proof that a permission was checked ([`Granted`]).
+//! - what a key may do by its role, scopes, team and owner ([`effective_rights`]), and the proof that a
+//!   permission was checked: in an organization ([`Granted`]), in a team ([`OnTeam`]), for a list
+//!   ([`Reach`]), on the installation ([`Platform`]).
 //!
 //! Everything is a computation on what is passed in: it must not know HTTP frameworks or SQL, asks no
 //! clock and starts nothing. Hashing a password blocks for tens of milliseconds; the rest does not.
@@ -67,6 +69,36 @@
 //! let token = tokens.issue(&subject, now)?;
 //! assert_eq!(tokens.check(&token, now)?.subject, subject);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! A function that takes a proof cannot be called without the check:
+//!
+//! ```
+//! use tollgate_auth::{
+//!     Granted, KeyTeam, KeysManage, Owner, Principal, effective_rights, user_rights,
+//! };
+//! use tollgate_domain::{Actor, KeyId, OrgId, Role};
+//!
+//! fn delete_keys(granted: &Granted<KeysManage>) -> OrgId {
+//!     granted.org_id() // whose keys: not a second argument that could be another's
+//! }
+//!
+//! let viewer = user_rights(true, false, Some(Role::Viewer.permissions()), []);
+//! let key_of = |owner: &_| Principal {
+//!     org_id: OrgId::from_bytes([1; 16]),
+//!     actor: Actor::Key(KeyId::from_bytes([2; 16])),
+//!     rights: effective_rights(
+//!         Role::OrgOwner.permissions(),
+//!         None,
+//!         Owner::Has(owner),
+//!         KeyTeam::None,
+//!     ),
+//! };
+//! // The key is an owner's by its role, and a viewer's because a viewer owns it.
+//! assert!(Granted::<KeysManage>::check(key_of(&viewer)).is_err());
+//!
+//! let owner = user_rights(true, false, Some(Role::OrgOwner.permissions()), []);
+//! let granted = Granted::<KeysManage>::check(key_of(&owner))?;
+//! assert_eq!(delete_keys(&granted), OrgId::from_bytes([1; 16]));
+//! # Ok::<(), tollgate_auth::Denied>(())
 //! ```
 
 mod access_token;
@@ -85,6 +117,7 @@ mod password;
 mod pepper;
 mod recovery_code;
 mod refresh;
+mod rights;
 mod secret_token;
 mod sign_in_attempt;
 mod token_error;
@@ -112,8 +145,12 @@ pub use self::external_keys::{
     UnknownAlgorithm,
 };
 pub use self::granted::{
-    Denied, Granted, KeysManage, KeysRead, ModelsUse, OrgManage, OrgRead, PermissionType,
-    Principal, UsageRead,
+    AlertsManage, AlertsRead, AuditRead, BudgetsManage, Denied, Granted, GuardrailsManage,
+    GuardrailsRead, KeysManage, KeysRead, ModelsManage, ModelsRead, ModelsUse, OnTeam, OrgManage,
+    OrgRead, PermissionType, Platform, PlatformAudit, PlatformManage, PricesManage, Principal,
+    PromptsRead, ProvidersManage, ProvidersRead, Reach, RequestsRead, RolesManage, RolesRead,
+    RoutesManage, SessionsManage, SettingsManage, SettingsRead, TeamsManage, TeamsRead, UsageRead,
+    UsersManage, UsersRead,
 };
 pub use self::key_ring::{
     KeyRing, KeyRingError, NEXT_KEY_SECONDS_MIN, RETIRING_KEY_SECONDS_MIN, SigningKey,
@@ -128,6 +165,7 @@ pub use self::refresh::{
     REUSE_GRACE_SECONDS, RefreshDecision, RefreshFamily, RefreshRecord, Used,
     decide as decide_refresh,
 };
+pub use self::rights::{KeyTeam, Owner, Rights, effective_rights, user_rights};
 pub use self::secret_token::{SecretToken, SecretTokenError, TokenPurpose};
 pub use self::sign_in_attempt::{
     AuthorizationRequest, AuthorizationUrlError, SignInAttempt, SignInAttemptError,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use tollgate_auth::{Granted, KeyText, KeysManage, KeysRead, Pepper};
-use tollgate_domain::{ApiKey, BudgetPolicy, KeyId, Limits, Role, Timestamp};
-use tollgate_store::{Store, StoreError};
+use tollgate_domain::{Actor, ApiKey, BudgetPolicy, KeyId, Limits, Role, Timestamp, UserId};
+use tollgate_store::{KeyFilter, Store, StoreError};
 use tollgate_validation::{NewApiKey, PageQuery, Valid};
 use uuid::Uuid;
 
+use crate::audit::done;
 use crate::error::ControlError;
 use crate::views::{CreatedKey, KeyView, Page};
 
@@ -44,20 +45,12 @@ impl Control {
         let input = input.into_inner();
         let creator = granted.principal();
         let role = input.role.unwrap_or(Role::Member);
-        if !creator.role.covers(role) {
+        if !role.permissions().is_subset_of(creator.rights.org()) {
             return Err(ControlError::Exceeds(
                 "a key may not be given a role with more rights than yours",
             ));
         }
-        let own = self.store.find_api_key(granted.org_id(), creator.key_id)?;
-        let own = own.ok_or(ControlError::NotFound("API key"))?;
-        if !own.models.is_empty()
-            && (input.models.is_empty() || !input.models.iter().all(|model| own.may_use(model)))
-        {
-            return Err(ControlError::Exceeds(
-                "a key may not be given models that yours may not use",
-            ));
-        }
+        let owner = self.owner_of_child(granted, &input.models)?;
         if input.expires_at.is_some_and(|end| end <= now) {
             return Err(ControlError::Invalid("expires_at lies in the past"));
         }
@@ -65,11 +58,17 @@ impl Control {
         let key = ApiKey {
             id: KeyId::new(Uuid::now_v7()),
             org_id: granted.org_id(),
+            team_id: None,
+            owner,
+            created_by: creator.actor,
             public_id: text.public_id().to_owned(),
             mac: self.pepper.mac(&text),
+            previous: None,
             name: input.name,
-            role,
+            role: role.into(),
+            scopes: None,
             models: input.models,
+            allowed_ips: Vec::new(),
             limits: Limits {
                 rpm_limit: input.rpm_limit,
                 tpm_limit: input.tpm_limit,
@@ -79,15 +78,46 @@ impl Control {
                 max_budget,
                 duration: input.budget_duration,
             }),
+            metadata: "{}".to_owned(),
+            tags: Vec::new(),
+            blocked: false,
             created_at: now,
             expires_at: input.expires_at,
             revoked_at: None,
+            version: 1,
         };
-        self.store.add_api_key(&key)?;
+        self.store
+            .add_api_key(&key, &done(creator, "key.create", key.id, now))?;
         Ok(CreatedKey {
             key: text.expose().to_owned(),
             view: key.into(),
         })
+    }
+
+    /// Returns whose rights bound a key that is made now: its maker's, or those that bound its maker.
+    ///
+    /// # Errors
+    /// When the maker is a key that may not use these models, or is gone, or is nobody who is known.
+    fn owner_of_child(
+        &self,
+        granted: &Granted<KeysManage>,
+        models: &[String],
+    ) -> Result<Option<UserId>, ControlError> {
+        let id = match granted.principal().actor {
+            Actor::User(id) => return Ok(Some(id)),
+            Actor::Key(id) => id,
+            Actor::Anonymous | Actor::System => return Err(ControlError::NotFound("API key")),
+        };
+        let own = self.store.find_api_key(granted.org_id(), id)?;
+        let own = own.ok_or(ControlError::NotFound("API key"))?;
+        if !own.models.is_empty()
+            && (models.is_empty() || !models.iter().all(|model| own.may_use(model)))
+        {
+            return Err(ControlError::Exceeds(
+                "a key may not be given models that yours may not use",
+            ));
+        }
+        Ok(own.owner)
     }
 
     /// Lists the organization's keys, oldest first.
@@ -101,9 +131,10 @@ impl Control {
     ) -> Result<Page<KeyView>, ControlError> {
         let after = page.cursor.as_deref().map(str::parse).transpose();
         let after = after.map_err(|_| ControlError::Invalid("the cursor is not valid"))?;
-        let keys =
-            self.store
-                .list_api_keys(granted.org_id(), after, page.limit.saturating_add(1))?;
+        let (filter, limit) = (KeyFilter::default(), page.limit.saturating_add(1));
+        let keys = self
+            .store
+            .list_api_keys(granted.org_id(), &filter, after, limit)?;
         let views = keys.into_iter().map(KeyView::from).collect();
         Ok(Page::cut(views, page.limit, |key: &KeyView| {
             key.id.to_string()
@@ -120,7 +151,10 @@ impl Control {
         id: KeyId,
         now: Timestamp,
     ) -> Result<KeyView, ControlError> {
-        let key = self.store.revoke_api_key(granted.org_id(), id, now)?;
+        let audit = done(granted.principal(), "key.revoke", id, now);
+        let key = self
+            .store
+            .revoke_api_key(granted.org_id(), id, now, &audit)?;
         key.map(KeyView::from)
             .ok_or(ControlError::NotFound("API key"))
     }

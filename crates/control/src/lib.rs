@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod audit;
 mod bootstrap;
 mod error;
 mod keys;

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use tollgate_auth::{Granted, OrgManage, OrgRead};
 use tollgate_domain::{
-    BudgetDuration, BudgetPolicy, Limits, Money, OrgId, Organization, Timestamp,
+    AuditDraft, BudgetDuration, BudgetPolicy, Limits, Money, OrgId, Organization, Timestamp,
 };
 use tollgate_validation::{OrganizationChange, Valid};
 
+use crate::audit::done;
 use crate::error::ControlError;
 use crate::keys::Control;
 
@@ -64,13 +65,15 @@ impl Control {
     /// Changes the fields that are given: a value sets, `null` removes, absence leaves as it is.
     ///
     /// # Errors
-    /// `Conflict` when the name is taken; `Invalid` for a window without a budget; a store's error.
+    /// `Conflict` when the name is taken, or somebody else changed it at the same time; `Invalid` for a window without a budget; a store's error.
     pub fn change_organization(
         &self,
         granted: &Granted<OrgManage>,
         input: Valid<OrganizationChange>,
+        now: Timestamp,
     ) -> Result<OrganizationView, ControlError> {
         let input = input.into_inner();
+        let fields = given_fields(&input);
         let old = self.find(granted.org_id())?;
         let max_budget = input
             .max_budget
@@ -96,8 +99,12 @@ impl Control {
             }),
             ..old
         };
-        self.store.update_organization(&changed)?;
-        Ok(changed.into())
+        let audit = AuditDraft {
+            details: fields,
+            ..done(granted.principal(), "organization.change", changed.id, now)
+        };
+        let version = self.store.update_organization(&changed, &audit)?;
+        Ok(Organization { version, ..changed }.into())
     }
 
     fn find(&self, id: OrgId) -> Result<Organization, ControlError> {
@@ -105,4 +112,22 @@ impl Control {
             .find_organization(id)?
             .ok_or(ControlError::NotFound("organization"))
     }
+}
+
+/// The names of the fields that are to change.
+fn given_fields(input: &OrganizationChange) -> String {
+    let fields = [
+        ("name", input.name.is_some()),
+        ("rpm_limit", input.rpm_limit.is_some()),
+        ("tpm_limit", input.tpm_limit.is_some()),
+        (
+            "max_parallel_requests",
+            input.max_parallel_requests.is_some(),
+        ),
+        ("max_budget", input.max_budget.is_some()),
+        ("budget_duration", input.budget_duration.is_some()),
+    ];
+    let given = fields.into_iter().filter(|(_, is_given)| *is_given);
+    let names: Vec<_> = given.map(|(name, _)| name).collect();
+    names.join(", ")
 }

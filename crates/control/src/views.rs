@@ -1,7 +1,7 @@
 //! What callers are shown.
 
 use serde::Serialize;
-use tollgate_domain::{ApiKey, BudgetDuration, KeyId, Money, Role, Timestamp};
+use tollgate_domain::{ApiKey, BudgetDuration, KeyId, Money, RoleRef, Timestamp};
 use tollgate_store::{UsageGroup, UsageRow};
 
 /// An API key, without its secret.
@@ -14,7 +14,7 @@ pub struct KeyView {
     /// What people call it.
     pub name: String,
     /// What it may do.
-    pub role: Role,
+    pub role: RoleRef,
     /// The models it may call; empty is all.
     pub models: Vec<String>,
     /// Requests per minute.

@@ -1,7 +1,10 @@
 //! What is written down of each change, sign-in and denial.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
+use crate::event::UnknownName;
 use crate::ids::{KeyId, OrgId, UserId};
 use crate::time::Timestamp;
 
@@ -92,6 +95,39 @@ pub struct AuditEntry {
 }
 
 impl AuditDraft {
+    /// Makes a draft of something that was done, in the installation's chain and about nothing in
+    /// particular.
+    #[must_use]
+    pub const fn done(actor: Actor, action: &'static str, at: Timestamp) -> Self {
+        Self {
+            org_id: None,
+            at,
+            actor,
+            action,
+            object: String::new(),
+            outcome: AuditOutcome::Done,
+            request_id: String::new(),
+            client_ip: None,
+            before: None,
+            after: None,
+            details: String::new(),
+        }
+    }
+
+    /// Puts it into an organization's chain.
+    #[must_use]
+    pub const fn in_chain(mut self, org: OrgId) -> Self {
+        self.org_id = Some(org);
+        self
+    }
+
+    /// Says what it was done to, as an id is shown.
+    #[must_use]
+    pub fn about(mut self, object: impl fmt::Display) -> Self {
+        self.object = object.to_string();
+        self
+    }
+
     /// Returns the entry that this becomes behind another one, not sealed yet.
     #[must_use]
     pub fn follow(&self, seq: u64, previous: [u8; DIGEST_BYTES]) -> AuditEntry {
@@ -111,5 +147,76 @@ impl AuditDraft {
             previous,
             seal: [0; DIGEST_BYTES],
         }
+    }
+}
+
+impl fmt::Display for Actor {
+    /// Writes an id as it is shown, or `anonymous` or `system`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::User(id) => id.fmt(f),
+            Self::Anonymous => f.write_str("anonymous"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text {
+            "anonymous" => return Ok(Self::Anonymous),
+            "system" => return Ok(Self::System),
+            _ => {}
+        }
+        let key = text.parse().map(Self::Key);
+        key.or_else(|_| text.parse().map(Self::User))
+            .map_err(|_| UnknownName { what: "actor" })
+    }
+}
+
+impl AuditOutcome {
+    /// Returns the name used in the API and the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+impl FromStr for AuditOutcome {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text {
+            "done" => Ok(Self::Done),
+            "denied" => Ok(Self::Denied),
+            _ => Err(UnknownName { what: "outcome" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actors_and_outcomes_read_back() {
+        for actor in [
+            Actor::Key(KeyId::from_bytes([1; 16])),
+            Actor::User(UserId::from_bytes([2; 16])),
+            Actor::Anonymous,
+            Actor::System,
+        ] {
+            assert_eq!(actor.to_string().parse(), Ok(actor));
+        }
+        for outcome in [AuditOutcome::Done, AuditOutcome::Denied] {
+            assert_eq!(outcome.as_str().parse(), Ok(outcome));
+        }
+        assert!("root".parse::<Actor>().is_err() && "maybe".parse::<AuditOutcome>().is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The names and values that every part of Tollgate shares.
 //!
-//! Typed ids, exact money, token usage in disjoint buckets, roles and permissions, limits and
-//! budgets, usage events and the kinds of error. It must not know I/O, clocks, async, HTTP or SQL:
+//! Typed ids, exact money, token usage in disjoint buckets, people and teams, permissions and roles,
+//! limits and budgets, usage events, audit entries and the kinds of error. It must not know I/O, clocks, async, HTTP or SQL:
 //! time and ids come in as arguments.
 //!
 //! # Embedding
@@ -26,14 +26,18 @@ mod budget;
 mod error_kind;
 mod event;
 mod ids;
+mod ip_range;
 mod key;
 mod money;
 mod organization;
 mod permission;
 mod price;
+mod role;
 mod short_text;
+mod team;
 mod time;
 mod usage;
+mod user;
 
 pub use self::audit::{Actor, AuditDraft, AuditEntry, AuditOutcome, DIGEST_BYTES};
 pub use self::budget::{BudgetDuration, BudgetDurationError, BudgetPolicy, BudgetScope, Charge};
@@ -42,11 +46,15 @@ pub use self::event::{Provenance, Surface, TerminalState, UnknownName, UsageEven
 pub use self::ids::{
     AttemptId, IdError, InvitationId, KeyId, OrgId, RequestId, RoleId, SessionId, TeamId, UserId,
 };
-pub use self::key::{ApiKey, Limits, MAC_BYTES};
+pub use self::ip_range::{IpRange, IpRangeError};
+pub use self::key::{ApiKey, Limits, MAC_BYTES, METADATA_BYTES_MAX, PreviousMac, is_model_allowed};
 pub use self::money::{Money, MoneyError};
 pub use self::organization::Organization;
-pub use self::permission::{Permission, Role};
+pub use self::permission::{Permission, PermissionSet};
 pub use self::price::{ModelPrice, Price};
+pub use self::role::{CustomRole, Role, RoleRef};
 pub use self::short_text::ShortText;
+pub use self::team::{Invitation, Membership, Team, TeamMembership, TeamRole};
 pub use self::time::Timestamp;
 pub use self::usage::{Usage, UsageGroup};
+pub use self::user::{OneTimeToken, Session, TokenPurpose, USER_AGENT_BYTES_MAX, User, UserKind};

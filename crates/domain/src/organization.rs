@@ -20,4 +20,6 @@ pub struct Organization {
     pub blocked: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Grows with every change, from 1.
+    pub version: u64,
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tollgate_auth::{Granted, ModelsUse};
 use tollgate_domain::{ErrorKind, Surface};
 
 use crate::asked::Asked;
@@ -39,7 +38,12 @@ impl Worker {
         let engine = self.engine();
         let caller = match inbound.identity {
             Identity::Known(caller) => caller,
-            Identity::Key(key) => engine.callers().authenticate(&key?).await?,
+            Identity::Key(key) => {
+                engine
+                    .callers()
+                    .authenticate(&key?, inbound.client_ip)
+                    .await?
+            }
         };
         progress.record.org_id = Some(caller.key.org_id);
         progress.record.key_id = Some(caller.key.id);
@@ -47,12 +51,12 @@ impl Worker {
         let asked = Asked::parse(surface, &inbound.body, &engine.config().json)?;
         progress.record.is_stream = asked.is_stream();
 
-        Granted::<ModelsUse>::check(caller.principal())?;
+        caller.check_models_use()?;
         let (name, model) = engine
             .catalog()
             .find(asked.model())
             .ok_or_else(|| unknown_model(&asked))?;
-        if !caller.key.may_use(&name) {
+        if !caller.may_use(&name) {
             return Err(not_allowed(&name));
         }
         progress.record.model = Some(Arc::clone(&name));

@@ -1,30 +1,37 @@
 //! Who calls: from the text of a key to everything that is checked per call.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
-use tollgate_auth::{KeyText, Pepper, Principal};
-use tollgate_domain::{ApiKey, BudgetScope, ErrorKind, Organization};
+use tollgate_auth::{Denied, Granted, KeyText, ModelsUse, Pepper, Principal};
+use tollgate_domain::{
+    Actor, ApiKey, BudgetScope, ErrorKind, Organization, Team, Timestamp, is_model_allowed,
+};
 use tollgate_ledger::{Account, Ledger};
 use tollgate_store::{Store, StoreError};
 
 use crate::clock::now;
 use crate::error::EngineError;
 use crate::limits::{LimitTable, ScopeLimits};
+use crate::rights::rights_of_key;
 
 /// Look-ups in the store at once; more callers than that wait for a turn.
 const LOOKUPS_MAX: usize = 16;
 
-/// An API key and its organization, with their live counters and accounts.
+/// An API key, its organization and what it may do, with their live counters and accounts.
 #[derive(Debug)]
 pub struct Caller {
     /// The key.
     pub key: ApiKey,
     /// Its organization.
     pub organization: Organization,
+    /// The team that it works for.
+    pub team: Option<Team>,
+    principal: Principal,
     pub(crate) limits: [Arc<ScopeLimits>; 2],
     pub(crate) org_account: Account,
     pub(crate) key_account: Account,
@@ -32,14 +39,28 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Returns who this is, for permission checks.
+    /// Returns who this is, for permission checks: what it may do was worked out when it was looked up.
     #[must_use]
-    pub const fn principal(&self) -> Principal {
-        Principal {
-            org_id: self.key.org_id,
-            key_id: self.key.id,
-            role: self.key.role,
+    pub fn principal(&self) -> Principal {
+        self.principal.clone()
+    }
+
+    /// Checks that this caller may call models: those of its team when it works for one.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn check_models_use(&self) -> Result<(), Denied> {
+        match self.key.team_id {
+            None => Granted::<ModelsUse>::check(self.principal()).map(drop),
+            Some(team) => Granted::<ModelsUse>::on_team(self.principal(), team).map(drop),
         }
+    }
+
+    /// Returns whether this caller may call this model: the lists of the key and of its team allow it.
+    #[must_use]
+    pub fn may_use(&self, model: &str) -> bool {
+        let team = self.team.as_ref();
+        self.key.may_use(model) && team.is_none_or(|team| is_model_allowed(&team.models, model))
     }
 
     /// Returns whether some budget bounds what this caller may spend.
@@ -48,7 +69,7 @@ impl Caller {
     }
 }
 
-/// Finds callers, and remembers them until something about keys or organizations changes.
+/// Finds callers, and remembers them until something about who may do what changes.
 ///
 /// Every record is kept under the epoch that was read before it: a change advances the epoch, and
 /// with it every older record is read anew. So a slow look-up cannot bring a revoked key back.
@@ -94,27 +115,54 @@ impl Callers {
         })
     }
 
-    /// Returns the caller whose key this is.
+    /// Returns the caller whose key this is, if it may be used from this address.
     ///
     /// # Errors
-    /// `Unauthenticated` when no live key is this one; `Forbidden` when its organization is blocked;
-    /// `Unavailable` when that cannot be found out: never a wrong 401.
-    pub async fn authenticate(self: &Arc<Self>, key: &KeyText) -> Result<Arc<Caller>, EngineError> {
+    /// `Unauthenticated` when no live key is this one; `Forbidden` when it or its organization is
+    /// blocked, or it may not be used from there; `Unavailable` when that cannot be found out: never a
+    /// wrong 401.
+    pub async fn authenticate(
+        self: &Arc<Self>,
+        key: &KeyText,
+        client_ip: Option<IpAddr>,
+    ) -> Result<Arc<Caller>, EngineError> {
         let caller = match self.remembered(key.public_id()) {
             Some(found) => found?,
             None => self.look_up(key.public_id()).await?,
         };
-        if !self.pepper.matches(key, &caller.key.mac) || !caller.key.is_live(now()) {
+        let now = now();
+        if !self.is_key_of(key, &caller.key, now) {
+            return Err(not_valid());
+        }
+        // Only whoever has the key is told why it does not work.
+        if caller.key.blocked {
+            return Err(forbidden("key_blocked", "this API key is blocked"));
+        }
+        if !caller.key.is_live(now) {
             return Err(not_valid());
         }
         if caller.organization.blocked {
-            return Err(EngineError::new(
-                ErrorKind::Forbidden,
+            return Err(forbidden(
                 "organization_blocked",
                 "this organization is blocked",
             ));
         }
+        if !caller.key.may_come_from(client_ip) {
+            return Err(forbidden(
+                "address_not_allowed",
+                "this API key may not be used from this address",
+            ));
+        }
         Ok(caller)
+    }
+
+    /// Returns whether this is the text of the key, or the one before its last rotation while that
+    /// works.
+    fn is_key_of(&self, text: &KeyText, key: &ApiKey, now: Timestamp) -> bool {
+        self.pepper.matches(text, &key.mac)
+            || key
+                .previous_mac(now)
+                .is_some_and(|mac| self.pepper.matches(text, mac))
     }
 
     /// Reads the epoch from the store, so that changes made elsewhere take effect. Blocks.
@@ -174,6 +222,15 @@ impl Callers {
             .store
             .find_organization(key.org_id)?
             .ok_or_else(not_valid)?;
+        let team = match key.team_id {
+            Some(id) => self.store.find_team(key.org_id, id)?,
+            None => None,
+        };
+        let principal = Principal {
+            org_id: key.org_id,
+            actor: Actor::Key(key.id),
+            rights: rights_of_key(&*self.store, &key, team.as_ref())?,
+        };
         let (org_scope, key_scope) = (BudgetScope::Org(organization.id), BudgetScope::Key(key.id));
         let caller = Arc::new(Caller {
             limits: [
@@ -184,11 +241,17 @@ impl Callers {
             key_account: self.ledger.account(key_scope, key.budget)?,
             key,
             organization,
+            team,
+            principal,
             epoch,
         });
         self.known.insert(public_id.into(), Arc::clone(&caller));
         Ok(caller)
     }
+}
+
+fn forbidden(code: &'static str, message: &'static str) -> EngineError {
+    EngineError::new(ErrorKind::Forbidden, code, message)
 }
 
 fn not_valid() -> EngineError {

@@ -27,6 +27,7 @@ mod limits;
 mod opened;
 mod record;
 mod reply;
+mod rights;
 mod stream;
 mod worker;
 
@@ -37,5 +38,6 @@ pub use self::error::EngineError;
 pub use self::limits::{Rate, Rates};
 pub use self::record::{AttemptRecord, Finish, RequestRecord};
 pub use self::reply::{Identity, Inbound, Reply, ReplyBody, status_of};
+pub use self::rights::rights_of_user;
 pub use self::stream::AnswerStream;
 pub use self::worker::{Engine, EngineConfig, Worker};

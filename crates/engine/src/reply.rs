@@ -1,5 +1,6 @@
 //! A request as it comes in and its answer as it goes out, without HTTP's types of a framework.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,6 +34,8 @@ pub struct Inbound {
     pub request_id: RequestId,
     /// Who calls.
     pub identity: Identity,
+    /// Where it comes from, when that is known: some keys may be used from some addresses only.
+    pub client_ip: Option<IpAddr>,
     /// The whole body.
     pub body: Bytes,
     /// When it began.
@@ -58,6 +61,7 @@ impl Inbound {
         Self {
             request_id: RequestId::new(Uuid::now_v7()),
             identity: Identity::Key(key),
+            client_ip: None,
             body,
             started: Instant::now(),
             trace_parent: None,

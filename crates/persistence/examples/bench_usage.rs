@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tollgate_domain::Timestamp;
 use tollgate_persistence::{PoolOptions, open};
+use tollgate_store::conformance::fixtures::TestSealer;
 use tollgate_store::conformance::fixtures::{NOW, charged, event, key_id, org_id};
 
 const BATCH: u64 = 1_000;
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = format!("sqlite://{}", directory.path().join("bench.db").display());
     let url = arguments.next().unwrap_or(file);
     let batches: u64 = arguments.next().map_or(Ok(50), |text| text.parse())?;
-    let store = open(&url, &PoolOptions::default())?;
+    let store = open(&url, &PoolOptions::default(), TestSealer::shared())?;
 
     let mut wall = Duration::ZERO;
     let cpu_before = cpu_time()?;

@@ -3,7 +3,7 @@
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{ConnectionError, QueryResult};
 use tollgate_domain::ErrorKind;
-use tollgate_store::{ORGANIZATION, StoreError};
+use tollgate_store::StoreError;
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum PersistenceError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The application's role is no name of one.
+    #[error("the application role is not the name of a role: up to 63 letters, digits, _ and -")]
+    AppRole,
     /// The database's file or its directory cannot be made or opened.
     #[error("the database file cannot be opened")]
     File(#[source] std::io::Error),
@@ -48,7 +51,7 @@ impl PersistenceError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Url { .. } => ErrorKind::InvalidRequest,
+            Self::Url { .. } | Self::AppRole => ErrorKind::InvalidRequest,
             Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::NewerSchema { .. } => ErrorKind::Conflict,
             Self::File(_) | Self::OldLibrary { .. } | Self::Unusable(_) => ErrorKind::Internal,
@@ -117,14 +120,18 @@ impl Failure {
         matches!(self, Self::Query(error) if trouble(error) == Trouble::Gone)
     }
 
-    /// Returns a function that says what is taken when a unique constraint does not hold.
-    pub(crate) fn taken(what: &'static str) -> impl FnOnce(DieselError) -> Self {
+    /// Returns a function that says what is taken when a unique constraint does not hold, and what is
+    /// missing when a reference does not.
+    pub(crate) fn taken(
+        what: &'static str,
+        missing: &'static str,
+    ) -> impl FnOnce(DieselError) -> Self {
         move |error| match &error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
                 Self::Store(StoreError::Conflict { what })
             }
             DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
-                Self::Store(StoreError::Missing { what: ORGANIZATION })
+                Self::Store(StoreError::Missing { what: missing })
             }
             _ => Self::Query(error),
         }

@@ -4,6 +4,10 @@
 //! queries. It must not know business rules: what is kept and what must hold is said by the traits
 //! and their conformance suite. Calls block; make them off the threads that serve requests.
 //!
+//! In PostgreSQL row-level security is a second wall between organizations: each transaction says
+//! whose rows it is about, and sees no others. It holds for a role that neither owns the tables nor
+//! bypasses it ([`PoolOptions::app_role`]).
+//!
 //! [`open`] takes `sqlite://path`, `sqlite::memory:` or `postgres://…`, and brings the schema up
 //! to date under a lock. Cargo features `sqlite` and `postgres`, both on by default, choose the
 //! backends that are built in.
@@ -14,11 +18,23 @@
 //! # #[cfg(feature = "sqlite")] {
 //! use std::sync::Arc;
 //!
-//! use tollgate_domain::{BudgetScope, Money, OrgId, Timestamp};
+//! use tollgate_domain::{AuditEntry, BudgetScope, Money, OrgId, Timestamp};
 //! use tollgate_persistence::{PoolOptions, open};
-//! use tollgate_store::Store;
+//! use tollgate_store::{AuditSealer, Store};
 //!
-//! let database = open("sqlite::memory:", &PoolOptions::default())?;
+//! /// What seals audit entries: a MAC under a secret of the installation.
+//! #[derive(Debug)]
+//! struct Sealer;
+//!
+//! impl AuditSealer for Sealer {
+//!     fn seal(&self, entry: &AuditEntry) -> [u8; 32] {
+//! #       let _ = entry;
+//!         // HMAC-SHA-256 over the entry's fields.
+//! #       [7; 32]
+//!     }
+//! }
+//!
+//! let database = open("sqlite::memory:", &PoolOptions::default(), Arc::new(Sealer))?;
 //! for pool in database.pool_state() {
 //!     assert!(pool.idle <= pool.size && pool.size <= pool.max);
 //! }
@@ -34,7 +50,11 @@
 compile_error!("choose at least one of the features `postgres` and `sqlite`");
 
 mod api_keys;
+mod audit;
+mod custom_roles;
 mod error;
+mod invitations;
+mod memberships;
 mod migrations;
 mod open;
 mod organizations;
@@ -43,9 +63,12 @@ mod pool;
 mod postgres;
 mod rows;
 mod schema;
+mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod teams;
 mod usage;
+mod users;
 
 pub use self::error::PersistenceError;
 pub use self::open::{Database, PoolOptions, PoolState, migrate_down, open};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_store::Store;
+use tollgate_store::{AuditSealer, Store};
 
 use crate::error::PersistenceError;
 
@@ -22,6 +22,10 @@ pub struct PoolOptions {
     pub idle_in_transaction_timeout: Duration,
     /// How long starting waits for another process that is changing the schema.
     pub migration_timeout: Duration,
+    /// The role that PostgreSQL's connections take on once the schema is up to date. It must be there,
+    /// and the URL's role a member of it; it gets the rights to the tables at each start, and neither
+    /// owns them nor changes audit entries. SQLite has no roles.
+    pub app_role: Option<String>,
 }
 
 impl Default for PoolOptions {
@@ -33,6 +37,7 @@ impl Default for PoolOptions {
             lock_timeout: Duration::from_secs(2),
             idle_in_transaction_timeout: Duration::from_secs(10),
             migration_timeout: Duration::from_secs(60),
+            app_role: None,
         }
     }
 }
@@ -88,19 +93,23 @@ impl<'a> Address<'a> {
 
 /// Opens the database at `sqlite://path`, `sqlite::memory:` or `postgres://…`, and brings its
 /// schema up to date. A relative path is relative to the working directory; a missing file and its
-/// directory are made, for the owner alone.
+/// directory are made, for the owner alone. Audit entries are sealed by `sealer`.
 ///
 /// # Errors
 /// When the URL is none of these, the database cannot be reached, or its schema is newer than this
 /// binary or cannot be changed.
-pub fn open(url: &str, options: &PoolOptions) -> Result<Arc<dyn Database>, PersistenceError> {
+pub fn open(
+    url: &str,
+    options: &PoolOptions,
+    sealer: Arc<dyn AuditSealer>,
+) -> Result<Arc<dyn Database>, PersistenceError> {
     Ok(match Address::parse(url)? {
         #[cfg(feature = "sqlite")]
-        Address::File(path) => Arc::new(crate::SqliteStore::open(path, options)?),
+        Address::File(path) => Arc::new(crate::SqliteStore::open(path, options, sealer)?),
         #[cfg(feature = "sqlite")]
-        Address::Memory => Arc::new(crate::SqliteStore::in_memory(options)?),
+        Address::Memory => Arc::new(crate::SqliteStore::in_memory(options, sealer)?),
         #[cfg(feature = "postgres")]
-        Address::Server(url) => Arc::new(crate::PostgresStore::open(url, options)?),
+        Address::Server(url) => Arc::new(crate::PostgresStore::open(url, options, sealer)?),
     })
 }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use tollgate_domain::{OrgId, Organization, Timestamp};
 use tollgate_store::StoreError;
 
-use crate::rows::{budget, budget_columns, id_bytes, limits};
+use crate::rows::{budget, budget_columns, id_bytes, limits, version};
 use crate::schema::organizations;
 
 /// A row. All but its id and the time it was made can be changed.
@@ -22,6 +22,8 @@ pub(crate) struct OrganizationRow {
     blocked: bool,
     #[diesel(skip_update)]
     created_at_us: i64,
+    #[diesel(skip_update)]
+    version: i64,
 }
 
 impl From<&Organization> for OrganizationRow {
@@ -38,6 +40,7 @@ impl From<&Organization> for OrganizationRow {
             budget_duration_s,
             blocked: organization.blocked,
             created_at_us: organization.created_at.micros(),
+            version: 1,
         }
     }
 }
@@ -53,6 +56,7 @@ impl TryFrom<OrganizationRow> for Organization {
             budget: budget((row.max_budget_nano_usd, row.budget_duration_s))?,
             blocked: row.blocked,
             created_at: Timestamp::from_micros(row.created_at_us),
+            version: version(row.version)?,
         })
     }
 }
@@ -61,29 +65,35 @@ macro_rules! impl_organization_store {
     ($store:ty) => {
         const _: () = {
             use diesel::prelude::*;
-            use tollgate_domain::{OrgId, Organization};
+            use tollgate_domain::{AuditDraft, OrgId, Organization};
             use tollgate_store::{ORGANIZATION, OrganizationStore, StoreError, check_organization};
 
-            use $crate::api_keys::advance_epoch;
+            use $crate::audit::{Change, updated};
             use $crate::error::Failure;
             use $crate::organizations::OrganizationRow;
+            use $crate::rows::{Rows, version_column};
             use $crate::schema::organizations::dsl;
 
             impl OrganizationStore for $store {
-                fn add_organization(&self, organization: &Organization) -> Result<(), StoreError> {
+                fn add_organization(
+                    &self,
+                    organization: &Organization,
+                    audit: &AuditDraft,
+                ) -> Result<(), StoreError> {
                     check_organization(organization)?;
                     let row = OrganizationRow::from(organization);
-                    self.write(|connection| {
+                    let org = audit.org_id.map(|_| organization.id);
+                    self.change(org, audit, |connection| {
                         diesel::insert_into(dsl::organizations)
                             .values(&row)
                             .execute(connection)
-                            .map_err(Failure::taken(ORGANIZATION))?;
-                        advance_epoch!(connection)
+                            .map_err(Failure::taken(ORGANIZATION, ORGANIZATION))?;
+                        Ok(((), Change::Auth))
                     })
                 }
 
                 fn find_organization(&self, id: OrgId) -> Result<Option<Organization>, StoreError> {
-                    self.read(|connection| {
+                    self.read(Rows::Of(id), |connection| {
                         let found = dsl::organizations
                             .find(id.as_bytes().as_slice())
                             .first::<OrganizationRow>(connection)
@@ -99,7 +109,7 @@ macro_rules! impl_organization_store {
                     if name.contains('\0') {
                         return Ok(None);
                     }
-                    self.read(|connection| {
+                    self.read(Rows::All, |connection| {
                         let found = dsl::organizations
                             .filter(dsl::name.eq(name))
                             .first::<OrganizationRow>(connection)
@@ -108,22 +118,38 @@ macro_rules! impl_organization_store {
                     })
                 }
 
+                fn list_organizations(
+                    &self,
+                    after: Option<OrgId>,
+                    limit: u16,
+                ) -> Result<Vec<Organization>, StoreError> {
+                    self.read(Rows::All, |connection| {
+                        let mut query = dsl::organizations
+                            .order(dsl::id)
+                            .limit(i64::from(limit))
+                            .into_boxed();
+                        if let Some(after) = &after {
+                            query = query.filter(dsl::id.gt(after.as_bytes().as_slice()));
+                        }
+                        let rows: Vec<OrganizationRow> = query.load(connection)?;
+                        let all: Result<_, _> =
+                            rows.into_iter().map(Organization::try_from).collect();
+                        Ok(all?)
+                    })
+                }
+
                 fn update_organization(
                     &self,
                     organization: &Organization,
-                ) -> Result<(), StoreError> {
+                    audit: &AuditDraft,
+                ) -> Result<u64, StoreError> {
                     check_organization(organization)?;
                     let row = OrganizationRow::from(organization);
-                    let id = organization.id.as_bytes().as_slice();
-                    self.write(|connection| {
-                        let count = diesel::update(dsl::organizations.find(id))
-                            .set(&row)
-                            .execute(connection)
-                            .map_err(Failure::taken(ORGANIZATION))?;
-                        if count == 0 {
-                            Err(StoreError::Missing { what: ORGANIZATION })?;
-                        }
-                        advance_epoch!(connection)
+                    self.change(Some(organization.id), audit, |connection| {
+                        let id = organization.id.as_bytes().as_slice();
+                        let found = dsl::organizations.find(id);
+                        let version = organization.version;
+                        updated!(connection, dsl, found, version, &row, ORGANIZATION)
                     })
                 }
             }

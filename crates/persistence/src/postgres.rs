@@ -1,18 +1,24 @@
 //! PostgreSQL: one pool of connections.
 
+mod role;
+
 use std::cell::Cell;
 use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use tollgate_store::{Store, StoreError};
+use tollgate_store::{AuditSealer, Store, StoreError};
 
 use crate::error::{Failure, PersistenceError, in_transaction};
 use crate::migrations::{self, MigrationFailure};
 use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
+use crate::postgres::role::{grants, quoted, report_role};
+use crate::rows::Rows;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
@@ -25,6 +31,7 @@ const MIGRATION_LOCK: i64 = 0x746f_6c6c_6761_7465;
 /// by a restart of the server, is replaced without the caller noticing.
 pub struct PostgresStore {
     connections: Connections<PgConnection>,
+    pub(crate) sealer: Arc<dyn AuditSealer>,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -42,55 +49,81 @@ impl PostgresStore {
     /// that vanished is given up within about 10.
     ///
     /// # Errors
-    /// When the server cannot be reached, or the schema is newer than this binary or cannot be
-    /// changed.
-    pub fn open(url: &str, options: &PoolOptions) -> Result<Self, PersistenceError> {
+    /// When the server cannot be reached, the schema is newer than this binary or cannot be changed, or
+    /// the role of [`PoolOptions::app_role`] cannot be taken on.
+    pub fn open(
+        url: &str,
+        options: &PoolOptions,
+        sealer: Arc<dyn AuditSealer>,
+    ) -> Result<Self, PersistenceError> {
         let url = with_time_limits(url);
-        migrate(&url, options, migrations::up)?;
-        let settings = settings(options);
+        let role = options.app_role.as_deref().map(quoted).transpose()?;
+        migrate(&url, options, |connection, migrations| {
+            migrations::up(connection, migrations)?;
+            if let Some(role) = &role {
+                connection.batch_execute(&grants(role))?;
+            }
+            Ok(())
+        })?;
+        let settings = settings(options, role.as_deref());
+        report_role(&mut establish(&url, &settings)?)?;
         let connections = Connections::new(
             "postgres",
             options.connections_max,
             options.acquire_timeout,
             move || establish(&url, &settings),
         );
-        Ok(Self { connections })
+        Ok(Self {
+            connections,
+            sealer,
+        })
     }
 
-    /// Runs a query.
+    /// Runs a query, in a transaction that can see no other rows than those it is about.
     pub(crate) fn read<T>(
         &self,
+        rows: Rows,
         work: impl Fn(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.connections
-            .run(|connection| work(connection).map_err(|failure| (failure, Done::Nothing)))
+        self.connections.run(|connection| {
+            let answer = match rows {
+                Rows::Shared => work(connection),
+                rows => in_transaction(connection, confined(rows, &work), |connection, work| {
+                    connection.build_transaction().read_only().run(work)
+                }),
+            };
+            answer.map_err(|failure| (failure, Done::Nothing))
+        })
     }
 
     /// Runs several queries that all see the same state.
     pub(crate) fn snapshot<T>(
         &self,
+        rows: Rows,
         work: impl Fn(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.read(|connection| {
-            in_transaction(connection, &work, |connection, work| {
+        self.connections.run(|connection| {
+            let answer = in_transaction(connection, confined(rows, &work), |connection, work| {
                 connection
                     .build_transaction()
                     .repeatable_read()
                     .read_only()
                     .run(work)
-            })
+            });
+            answer.map_err(|failure| (failure, Done::Nothing))
         })
     }
 
     /// Runs a unit of work that is committed whole or not at all.
     pub(crate) fn write<T>(
         &self,
+        rows: Rows,
         work: impl Fn(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         self.connections.run(|connection| {
             // What a lost connection had begun may have been committed.
             let done = Cell::new(Done::Nothing);
-            let result = in_transaction(connection, &work, |connection, work| {
+            let result = in_transaction(connection, confined(rows, &work), |connection, work| {
                 connection.transaction(|connection| {
                     done.set(Done::Something);
                     work(connection)
@@ -101,9 +134,37 @@ impl PostgresStore {
     }
 }
 
+/// Returns the work behind its first statement: whose rows the transaction is about. The setting ends
+/// with the transaction, so that no later one on the connection has it.
+fn confined<T>(
+    rows: Rows,
+    work: impl Fn(&mut PgConnection) -> Result<T, Failure>,
+) -> impl Fn(&mut PgConnection) -> Result<T, Failure> {
+    let whose = match rows {
+        Rows::Of(org) => {
+            let digits = org.as_bytes().iter();
+            let hex = digits.fold(String::with_capacity(32), |mut hex, byte| {
+                let _written = write!(hex, "{byte:02x}");
+                hex
+            });
+            Some(hex)
+        }
+        Rows::All => Some("*".to_owned()),
+        Rows::Shared => None,
+    };
+    // Digits or a star: nothing here comes from outside.
+    let confine = whose.map(|whose| format!("SELECT set_config('app.org_id', '{whose}', true)"));
+    move |connection| {
+        if let Some(confine) = &confine {
+            connection.batch_execute(confine)?;
+        }
+        work(connection)
+    }
+}
+
 impl Store for PostgresStore {
     fn ping(&self) -> Result<(), StoreError> {
-        self.read(|connection| Ok(connection.ping()?))
+        self.read(Rows::Shared, |connection| Ok(connection.ping()?))
     }
 }
 
@@ -114,7 +175,14 @@ impl Database for PostgresStore {
 }
 
 crate::api_keys::impl_api_key_store!(PostgresStore);
+crate::audit::impl_audit_store!(PostgresStore, PgConnection);
+crate::custom_roles::impl_role_store!(PostgresStore);
+crate::invitations::impl_invitation_store!(PostgresStore);
+crate::memberships::impl_membership_store!(PostgresStore);
 crate::organizations::impl_organization_store!(PostgresStore);
+crate::sessions::impl_session_stores!(PostgresStore);
+crate::teams::impl_team_store!(PostgresStore);
+crate::users::impl_user_store!(PostgresStore);
 crate::usage::impl_usage_store!(PostgresStore, crate::usage::postgres::insert);
 
 /// Reverts every migration of this database.
@@ -155,14 +223,18 @@ fn without_url(error: ConnectionError) -> ConnectionError {
     }
 }
 
-fn settings(options: &PoolOptions) -> String {
-    format!(
+fn settings(options: &PoolOptions, role: Option<&str>) -> String {
+    let limits = format!(
         "SET statement_timeout = {}; SET lock_timeout = {};
          SET idle_in_transaction_session_timeout = {}; SET client_min_messages = warning",
         options.statement_timeout.as_millis(),
         options.lock_timeout.as_millis(),
         options.idle_in_transaction_timeout.as_millis(),
-    )
+    );
+    match role {
+        Some(role) => format!("{limits}; SET ROLE {role}"),
+        None => limits,
+    }
 }
 
 /// Adds time limits to a connection URL, each unless it is there already.
@@ -205,7 +277,11 @@ mod tests {
             Connections::new("postgres", 1, std::time::Duration::from_millis(1), || {
                 establish("postgres://u:hunter2@127.0.0.1:1/db", "")
             });
-        let store = PostgresStore { connections };
+        let sealer = tollgate_store::conformance::fixtures::TestSealer::shared();
+        let store = PostgresStore {
+            connections,
+            sealer,
+        };
         assert!(!format!("{store:?}").contains("hunter2"));
         let error = store.ping().unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));

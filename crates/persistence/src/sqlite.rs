@@ -4,17 +4,19 @@ mod connect;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use parking_lot::Mutex;
-use tollgate_store::{Store, StoreError};
+use tollgate_store::{AuditSealer, Store, StoreError};
 
 use crate::error::{Failure, PersistenceError, in_transaction};
 use crate::migrations;
 use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
+use crate::rows::Rows;
 use crate::sqlite::connect::{Connect, make_file};
 
 /// Keeps everything in one SQLite file, or in memory.
@@ -28,6 +30,7 @@ pub struct SqliteStore {
     readers: Option<Connections<SqliteConnection>>,
     connect: Connect,
     acquire_timeout: Duration,
+    pub(crate) sealer: Arc<dyn AuditSealer>,
 }
 
 impl fmt::Debug for SqliteStore {
@@ -44,7 +47,11 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the file cannot be opened, or its schema is newer than this binary or cannot be changed.
-    pub fn open(path: &Path, options: &PoolOptions) -> Result<Self, PersistenceError> {
+    pub fn open(
+        path: &Path,
+        options: &PoolOptions,
+        sealer: Arc<dyn AuditSealer>,
+    ) -> Result<Self, PersistenceError> {
         make_file(path).map_err(PersistenceError::File)?;
         let connect = Connect::new(path, options)?;
         let writer = connect.migrated(options, migrations::up)?;
@@ -60,6 +67,7 @@ impl SqliteStore {
             readers: Some(readers),
             connect,
             acquire_timeout: options.acquire_timeout,
+            sealer,
         })
     }
 
@@ -67,19 +75,24 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn in_memory(options: &PoolOptions) -> Result<Self, PersistenceError> {
+    pub fn in_memory(
+        options: &PoolOptions,
+        sealer: Arc<dyn AuditSealer>,
+    ) -> Result<Self, PersistenceError> {
         let connect = Connect::new(Path::new(":memory:"), options)?;
         Ok(Self {
             writer: Mutex::new(Some(connect.migrated(options, migrations::up)?)),
             readers: None,
             connect,
             acquire_timeout: options.acquire_timeout,
+            sealer,
         })
     }
 
-    /// Runs a query.
+    /// Runs a query. Which rows it is about is said by the query alone: SQLite has no second wall.
     pub(crate) fn read<T>(
         &self,
+        _: Rows,
         work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         match &self.readers {
@@ -92,14 +105,18 @@ impl SqliteStore {
     /// Runs several queries that all see the same state.
     pub(crate) fn snapshot<T>(
         &self,
+        rows: Rows,
         work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.read(|connection| in_transaction(connection, &work, |c, work| c.transaction(work)))
+        self.read(rows, |connection| {
+            in_transaction(connection, &work, |c, work| c.transaction(work))
+        })
     }
 
     /// Runs a unit of work that is committed whole or not at all.
     pub(crate) fn write<T>(
         &self,
+        _: Rows,
         work: impl Fn(&mut SqliteConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         self.with_writer(|connection| {
@@ -132,7 +149,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn ping(&self) -> Result<(), StoreError> {
-        self.read(|connection| Ok(connection.ping()?))
+        self.read(Rows::Shared, |connection| Ok(connection.ping()?))
     }
 }
 
@@ -150,7 +167,14 @@ impl Database for SqliteStore {
 }
 
 crate::api_keys::impl_api_key_store!(SqliteStore);
+crate::audit::impl_audit_store!(SqliteStore, SqliteConnection);
+crate::custom_roles::impl_role_store!(SqliteStore);
+crate::invitations::impl_invitation_store!(SqliteStore);
+crate::memberships::impl_membership_store!(SqliteStore);
 crate::organizations::impl_organization_store!(SqliteStore);
+crate::sessions::impl_session_stores!(SqliteStore);
+crate::teams::impl_team_store!(SqliteStore);
+crate::users::impl_user_store!(SqliteStore);
 crate::usage::impl_usage_store!(SqliteStore, crate::usage::sqlite::insert);
 
 /// Reverts every migration of this file.
@@ -164,7 +188,7 @@ pub(crate) fn migrate_down(path: &Path, options: &PoolOptions) -> Result<(), Per
 mod tests {
     use diesel::connection::SimpleConnection;
     use tollgate_store::UsageStore;
-    use tollgate_store::conformance::fixtures::event;
+    use tollgate_store::conformance::fixtures::{TestSealer, event};
 
     use super::*;
 
@@ -179,7 +203,8 @@ mod tests {
     fn connections_have_their_settings() {
         let directory = tempfile::TempDir::new().unwrap();
         let path = directory.path().join("test.db");
-        let store = SqliteStore::open(&path, &PoolOptions::default()).unwrap();
+        let store =
+            SqliteStore::open(&path, &PoolOptions::default(), TestSealer::shared()).unwrap();
         let settings = |connection: &mut SqliteConnection| {
             let names = [
                 "journal_mode",
@@ -189,9 +214,11 @@ mod tests {
             ];
             Ok(names.map(|name| pragma(connection, name)).join(" "))
         };
-        assert_eq!(store.read(settings).unwrap(), "wal 1 0 1");
-        assert_eq!(store.write(settings).unwrap(), "wal 1 0 0");
-        let synchronous = store.write(|connection| Ok(pragma(connection, "synchronous")));
+        assert_eq!(store.read(Rows::All, settings).unwrap(), "wal 1 0 1");
+        assert_eq!(store.write(Rows::All, settings).unwrap(), "wal 1 0 0");
+        let synchronous = store.write(Rows::All, |connection| {
+            Ok(pragma(connection, "synchronous"))
+        });
         assert_eq!(synchronous.unwrap(), "2", "FULL");
     }
 
@@ -199,7 +226,8 @@ mod tests {
     fn a_full_disk_is_unavailable_and_books_nothing() {
         let directory = tempfile::TempDir::new().unwrap();
         let path = directory.path().join("test.db");
-        let store = SqliteStore::open(&path, &PoolOptions::default()).unwrap();
+        let store =
+            SqliteStore::open(&path, &PoolOptions::default(), TestSealer::shared()).unwrap();
         let pages = |count: u32| {
             let limit = format!("PRAGMA max_page_count = {count}");
             store.with_writer(|connection| Ok(connection.batch_execute(&limit)?))
@@ -224,9 +252,10 @@ mod tests {
     fn a_writer_that_is_lost_to_a_panic_is_replaced() {
         let directory = tempfile::TempDir::new().unwrap();
         let path = directory.path().join("test.db");
-        let store = SqliteStore::open(&path, &PoolOptions::default()).unwrap();
+        let store =
+            SqliteStore::open(&path, &PoolOptions::default(), TestSealer::shared()).unwrap();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            store.write(|connection| {
+            store.write(Rows::All, |connection| {
                 connection.batch_execute("UPDATE auth_epoch SET epoch = 7")?;
                 panic!("in the middle of a transaction");
                 #[expect(unreachable_code, reason = "gives the closure its type")]

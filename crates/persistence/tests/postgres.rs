@@ -12,7 +12,9 @@ use tollgate_domain::Timestamp;
 use tollgate_persistence::{
     Database, PersistenceError, PoolOptions, PostgresStore, migrate_down, open,
 };
-use tollgate_store::conformance::fixtures::{charged, event, key, key_id, org_id, organization};
+use tollgate_store::conformance::fixtures::{
+    TestSealer, audit, charged, event, key, key_id, org_id, organization,
+};
 use tollgate_store::{ApiKeyStore, OrganizationStore, Store, StoreError, UsageStore};
 use tollgate_testkit::{TestDatabase, TestPostgres};
 
@@ -27,9 +29,15 @@ impl InDatabase {
         Self::with(&options())
     }
 
+    /// The tests' own role may do everything; as the application's role the store may do no more than
+    /// it must.
     fn with(options: &PoolOptions) -> Self {
         let database = TestPostgres::database();
-        let store = PostgresStore::open(&database.url, options).unwrap();
+        let options = PoolOptions {
+            app_role: Some(database.application_role()),
+            ..options.clone()
+        };
+        let store = PostgresStore::open(&database.url, &options, TestSealer::shared()).unwrap();
         Self { store, database }
     }
 }
@@ -63,7 +71,8 @@ mod rules {
 #[test]
 fn two_stores_on_one_database_book_each_event_once() {
     let first = InDatabase::new();
-    let second = PostgresStore::open(&first.database.url, &options()).unwrap();
+    let second =
+        PostgresStore::open(&first.database.url, &options(), TestSealer::shared()).unwrap();
     let now = Timestamp::default();
     let events: Vec<_> = (1..=400).map(|n| charged(event(n), now, now)).collect();
     let booked: usize = std::thread::scope(|scope| {
@@ -118,11 +127,11 @@ fn connections_that_were_lost_are_replaced_unnoticed() {
             scope.spawn(|| store.find_organization(org_id(1)).unwrap());
         }
     });
-    for n in 0..3 {
+    for n in 1..=3 {
         store.database.end_connections();
         store.find_organization(org_id(1)).unwrap();
         store.database.end_connections();
-        store.add_organization(&organization(n)).unwrap();
+        store.add_organization(&organization(n), &audit(n)).unwrap();
         store.database.end_connections();
         store.verify_books().unwrap();
     }
@@ -134,12 +143,12 @@ fn a_server_that_is_away_is_unavailable_in_time_and_found_again() {
         acquire_timeout: Duration::from_millis(300),
         ..options()
     });
-    store.add_organization(&organization(1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
     store.database.set_reachable(false);
     let started = Instant::now();
     for refused in [
         store.find_organization(org_id(1)).map(drop),
-        store.add_organization(&organization(2)),
+        store.add_organization(&organization(2), &audit(2)),
         store.record_usage(&[event(1)]).map(drop),
         store.ping(),
     ] {
@@ -168,7 +177,9 @@ fn nobody_at_the_address_is_said_at_once_and_without_the_password() {
         "postgres://u:hunter2@127.0.0.1/db?nonsense",
         "postgresql://u:hunter2@%zz/db",
     ] {
-        let refused = open(url, &options()).map(drop).unwrap_err();
+        let refused = open(url, &options(), TestSealer::shared())
+            .map(drop)
+            .unwrap_err();
         assert!(
             matches!(refused, PersistenceError::Unavailable(_)),
             "{refused:?}"
@@ -212,7 +223,7 @@ fn a_database_that_may_only_be_read_is_unavailable_for_writes() {
     let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
     store.database.execute(&read_only);
     store.database.end_connections();
-    let refused = store.add_organization(&organization(1));
+    let refused = store.add_organization(&organization(1), &audit(1));
     assert!(
         matches!(refused, Err(StoreError::Unavailable(_))),
         "{refused:?}"
@@ -223,7 +234,8 @@ fn a_database_that_may_only_be_read_is_unavailable_for_writes() {
     store
         .database
         .execute(&format!("BEGIN READ WRITE; {again}; COMMIT"));
-    let added = (0..=options().connections_max).map(|_| store.add_organization(&organization(1)));
+    let added = (0..=options().connections_max)
+        .map(|_| store.add_organization(&organization(1), &audit(1)));
     assert_eq!(added.filter(Result::is_ok).count(), 1);
 }
 
@@ -252,8 +264,8 @@ fn verification_finds_what_was_tampered_with() {
 #[test]
 fn a_row_that_holds_nonsense_is_an_error() {
     let store = InDatabase::new();
-    store.add_organization(&organization(1)).unwrap();
-    store.add_api_key(&key(1, 1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
+    store.add_api_key(&key(1, 1), &audit(1)).unwrap();
     for nonsense in ["role = 'king'", "role = 'member', models = '{}'"] {
         let change = format!("UPDATE api_keys SET {nonsense}");
         store.database.execute(&change);
@@ -266,13 +278,13 @@ fn a_row_that_holds_nonsense_is_an_error() {
 fn migrations_go_down_and_up_again() {
     let store = InDatabase::new();
     let url = &store.database.url;
-    store.add_organization(&organization(1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
     migrate_down(url, &options()).unwrap();
     let count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(store.database.execute(count), "1", "the list of migrations");
-    let store = open(url, &options()).unwrap();
+    let store = open(url, &options(), TestSealer::shared()).unwrap();
     assert_eq!(store.find_organization(org_id(1)).unwrap(), None);
-    store.add_organization(&organization(1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
 }
 
 #[test]
@@ -280,13 +292,13 @@ fn processes_that_start_at_once_agree_on_the_schema() {
     let database = TestPostgres::database();
     let together = Barrier::new(8);
     std::thread::scope(|scope| {
-        for n in 0..8 {
+        for n in 1..=8 {
             let url = &database.url;
             let together = &together;
             scope.spawn(move || {
                 together.wait();
-                let store = PostgresStore::open(url, &options()).unwrap();
-                store.add_organization(&organization(n)).unwrap();
+                let store = PostgresStore::open(url, &options(), TestSealer::shared()).unwrap();
+                store.add_organization(&organization(n), &audit(n)).unwrap();
             });
         }
     });
@@ -298,14 +310,16 @@ fn a_schema_from_the_future_is_refused() {
     let store = InDatabase::new();
     let future = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000001')";
     store.database.execute(future);
-    let refused = open(&store.database.url, &options()).map(drop).unwrap_err();
+    let refused = open(&store.database.url, &options(), TestSealer::shared())
+        .map(drop)
+        .unwrap_err();
     let message = refused.to_string();
     assert!(
         matches!(refused, PersistenceError::NewerSchema { .. }),
         "{refused:?}"
     );
     assert!(
-        message.contains("29991231000001") && message.contains("20261123000001"),
+        message.contains("29991231000001") && message.contains("20261125000002"),
         "{message}"
     );
 }

@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use tollgate_persistence::{PoolOptions, open};
+use tollgate_store::conformance::fixtures::TestSealer;
 use tollgate_testkit::TestPostgres;
 
 #[derive(QueryableByName)]
@@ -16,7 +17,7 @@ struct Column {
 #[test]
 fn sqlite_and_postgres_have_the_same_tables_and_columns() {
     let database = TestPostgres::database();
-    open(&database.url, &PoolOptions::default()).unwrap();
+    open(&database.url, &PoolOptions::default(), TestSealer::shared()).unwrap();
     let in_postgres = database.execute(
         "SELECT table_name || '.' || column_name || ' ' || CASE data_type \
              WHEN 'bytea' THEN 'BLOB' WHEN 'bigint' THEN 'INTEGER' WHEN 'boolean' THEN 'INTEGER' \
@@ -30,7 +31,12 @@ fn sqlite_and_postgres_have_the_same_tables_and_columns() {
     let directory = tempfile::TempDir::new().unwrap();
     let path = directory.path().join("test.db");
     let path = path.to_str().unwrap();
-    open(&format!("sqlite://{path}"), &PoolOptions::default()).unwrap();
+    open(
+        &format!("sqlite://{path}"),
+        &PoolOptions::default(),
+        TestSealer::shared(),
+    )
+    .unwrap();
     let mut connection = SqliteConnection::establish(path).unwrap();
     let in_sqlite: Vec<Column> = diesel::sql_query(
         "SELECT t.name || '.' || c.name || ' ' || c.type || ' ' || \

@@ -14,8 +14,10 @@ use tollgate_domain::Timestamp;
 use tollgate_persistence::{
     Database, PersistenceError, PoolOptions, SqliteStore, migrate_down, open,
 };
-use tollgate_store::conformance::fixtures::{charged, event, key, key_id, org_id, organization};
-use tollgate_store::{ApiKeyStore, OrganizationStore, Store, StoreError, UsageStore};
+use tollgate_store::conformance::fixtures::{
+    TestSealer, audit, charged, event, key, key_id, org_id, organization,
+};
+use tollgate_store::{ApiKeyStore, AuditStore, OrganizationStore, Store, StoreError, UsageStore};
 
 /// A store in a directory that goes with it.
 struct InFile {
@@ -26,7 +28,12 @@ struct InFile {
 impl InFile {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let store = SqliteStore::open(&directory.path().join("test.db"), &options()).unwrap();
+        let store = SqliteStore::open(
+            &directory.path().join("test.db"),
+            &options(),
+            TestSealer::shared(),
+        )
+        .unwrap();
         Self { store, directory }
     }
 
@@ -70,20 +77,27 @@ mod file {
 
 mod memory {
     use super::*;
-    tollgate_store::store_conformance!(Box::new(SqliteStore::in_memory(&options()).unwrap()));
+    tollgate_store::store_conformance!(Box::new(
+        SqliteStore::in_memory(&options(), TestSealer::shared()).unwrap()
+    ));
 }
 
 #[test]
 fn what_is_kept_outlives_the_store() {
     let store = InFile::new();
-    store.add_organization(&organization(1)).unwrap();
-    store.add_api_key(&key(1, 1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
+    store.add_api_key(&key(1, 1), &audit(1)).unwrap();
     let now = Timestamp::from_micros(1);
     store.record_usage(&[charged(event(1), now, now)]).unwrap();
     let epoch = store.auth_epoch().unwrap();
     let InFile { store, directory } = store;
     drop(store);
-    let store = SqliteStore::open(&directory.path().join("test.db"), &options()).unwrap();
+    let store = SqliteStore::open(
+        &directory.path().join("test.db"),
+        &options(),
+        TestSealer::shared(),
+    )
+    .unwrap();
     let found = store.find_api_key(org_id(1), key_id(1)).unwrap();
     assert_eq!(found, Some(key(1, 1)));
     assert_eq!(store.auth_epoch().unwrap(), epoch);
@@ -97,8 +111,8 @@ fn the_file_and_its_directory_are_for_the_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("a/b/test.db");
-    let store = SqliteStore::open(&path, &options()).unwrap();
-    store.add_organization(&organization(1)).unwrap();
+    let store = SqliteStore::open(&path, &options(), TestSealer::shared()).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
     let mode =
         |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     for name in ["test.db", "test.db-wal", "test.db-shm"] {
@@ -110,7 +124,7 @@ fn the_file_and_its_directory_are_for_the_owner_alone() {
 #[test]
 fn two_stores_on_one_file_book_each_event_once() {
     let first = InFile::new();
-    let second = SqliteStore::open(&first.path(), &options()).unwrap();
+    let second = SqliteStore::open(&first.path(), &options(), TestSealer::shared()).unwrap();
     let events: Vec<_> = (1..=200).map(event).collect();
     let booked: usize = std::thread::scope(|scope| {
         let stores = [&first.store, &second];
@@ -141,12 +155,13 @@ fn a_writer_elsewhere_makes_writes_unavailable_and_reads_go_on() {
             acquire_timeout: Duration::from_millis(50),
             ..options()
         },
+        TestSealer::shared(),
     )
     .unwrap();
     let mut elsewhere = store.raw();
     elsewhere.batch_execute("BEGIN IMMEDIATE").unwrap();
     let started = Instant::now();
-    let refused = impatient.add_organization(&organization(1));
+    let refused = impatient.add_organization(&organization(1), &audit(1));
     assert!(
         matches!(refused, Err(StoreError::Unavailable(_))),
         "{refused:?}"
@@ -154,7 +169,9 @@ fn a_writer_elsewhere_makes_writes_unavailable_and_reads_go_on() {
     assert!(started.elapsed() < Duration::from_secs(2));
     assert_eq!(impatient.find_organization(org_id(1)).unwrap(), None);
     elsewhere.batch_execute("ROLLBACK").unwrap();
-    impatient.add_organization(&organization(1)).unwrap();
+    impatient
+        .add_organization(&organization(1), &audit(1))
+        .unwrap();
 }
 
 #[test]
@@ -203,8 +220,8 @@ fn verification_finds_what_was_tampered_with() {
 #[test]
 fn a_row_that_holds_nonsense_is_an_error() {
     let store = InFile::new();
-    store.add_organization(&organization(1)).unwrap();
-    store.add_api_key(&key(1, 1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
+    store.add_api_key(&key(1, 1), &audit(1)).unwrap();
     store.record_usage(&[event(1)]).unwrap();
     let find_key = || store.find_api_key(org_id(1), key_id(1)).map(drop);
     for (nonsense, sense) in [
@@ -245,7 +262,7 @@ fn a_row_that_holds_nonsense_is_an_error() {
 #[test]
 fn migrations_go_down_and_up_again() {
     let store = InFile::new();
-    store.add_organization(&organization(1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
     drop(store.store);
     let url = format!(
         "sqlite://{}",
@@ -256,9 +273,51 @@ fn migrations_go_down_and_up_again() {
     let tables = "SELECT 1 FROM organizations";
     assert!(raw.batch_execute(tables).is_err());
     drop(raw);
-    let store = open(&url, &options()).unwrap();
+    let store = open(&url, &options(), TestSealer::shared()).unwrap();
     assert_eq!(store.find_organization(org_id(1)).unwrap(), None);
-    store.add_organization(&organization(1)).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
+}
+
+/// The schema before this version, with an organization and a key in it.
+const BEFORE: &str = concat!(
+    include_str!("../../../migrations/sqlite/2026-11-23-000001_initial/up.sql"),
+    "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL,
+         run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
+     INSERT INTO __diesel_schema_migrations (version) VALUES ('20261123000001');
+     INSERT INTO organizations VALUES (x'00000000000000000000000000000001', 'organization 1',
+         NULL, NULL, NULL, NULL, NULL, 0, 1795420800000000);
+     INSERT INTO api_keys VALUES (x'00000000000000000000000000000001',
+         x'00000000000000000000000000000001', 'public1',
+         x'0707070707070707070707070707070707070707070707070707070707070707', 'key 1', 'member',
+         '[]', NULL, NULL, NULL, NULL, NULL, 1795420800000000, NULL, NULL);"
+);
+
+#[test]
+fn what_is_there_from_before_goes_on() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("test.db");
+    let mut raw = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    raw.batch_execute(BEFORE).unwrap();
+    let store = SqliteStore::open(&path, &options(), TestSealer::shared()).unwrap();
+    let found = store.find_api_key(org_id(1), key_id(1)).unwrap();
+    assert_eq!(found, Some(key(1, 1)));
+    let found = store.find_organization(org_id(1)).unwrap();
+    assert_eq!(found, Some(organization(1)));
+}
+
+#[test]
+fn audit_entries_are_never_changed() {
+    let store = InFile::new();
+    store.record_audit(&audit(1)).unwrap();
+    for change in [
+        "UPDATE audit_entries SET details = 'x'",
+        "DELETE FROM audit_entries",
+    ] {
+        assert!(store.raw().batch_execute(change).is_err(), "{change}");
+    }
+    let kept = store.read_audit(Some(org_id(1)), 0, 9).unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].details, "");
 }
 
 #[test]
@@ -267,18 +326,18 @@ fn processes_that_start_at_once_agree_on_the_schema() {
     let path = directory.path().join("test.db");
     let together = Barrier::new(8);
     std::thread::scope(|scope| {
-        for n in 0..8 {
+        for n in 1..=8 {
             let path = &path;
             let together = &together;
             scope.spawn(move || {
                 together.wait();
-                let store = SqliteStore::open(path, &options()).unwrap();
-                store.add_organization(&organization(n)).unwrap();
+                let store = SqliteStore::open(path, &options(), TestSealer::shared()).unwrap();
+                store.add_organization(&organization(n), &audit(n)).unwrap();
             });
         }
     });
-    let store = SqliteStore::open(&path, &options()).unwrap();
-    assert!((0..8).all(|n| store.find_organization(org_id(n)).unwrap().is_some()));
+    let store = SqliteStore::open(&path, &options(), TestSealer::shared()).unwrap();
+    assert!((1..=8).all(|n| store.find_organization(org_id(n)).unwrap().is_some()));
 }
 
 #[test]
@@ -286,7 +345,9 @@ fn a_schema_from_the_future_is_refused_untouched() {
     let store = InFile::new();
     let future = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000001')";
     store.raw().batch_execute(future).unwrap();
-    let refused = open(&store.url(), &options()).map(drop).unwrap_err();
+    let refused = open(&store.url(), &options(), TestSealer::shared())
+        .map(drop)
+        .unwrap_err();
     let PersistenceError::NewerSchema { found, known } = &refused else {
         panic!("{refused:?}");
     };
@@ -311,12 +372,14 @@ fn what_is_no_database_is_refused() {
         "this is a letter, and it is long enough to be read as a header".repeat(9),
     )
     .unwrap();
-    let refused = SqliteStore::open(&path, &options()).map(drop).unwrap_err();
+    let refused = SqliteStore::open(&path, &options(), TestSealer::shared())
+        .map(drop)
+        .unwrap_err();
     assert!(
         matches!(refused, PersistenceError::Unusable(_)),
         "{refused:?}"
     );
-    let refused = SqliteStore::open(directory.path(), &options()).map(drop);
+    let refused = SqliteStore::open(directory.path(), &options(), TestSealer::shared()).map(drop);
     assert!(
         matches!(refused, Err(PersistenceError::File(_))),
         "{refused:?}"
@@ -335,7 +398,9 @@ fn urls_that_name_nothing_are_refused_without_being_repeated() {
         "mysql://root:hunter2@localhost/x",
         "/var/lib/x.db",
     ] {
-        let refused = open(url, &options()).map(drop).unwrap_err();
+        let refused = open(url, &options(), TestSealer::shared())
+            .map(drop)
+            .unwrap_err();
         assert!(
             matches!(refused, PersistenceError::Url { .. }),
             "{url}: {refused:?}"
@@ -352,7 +417,7 @@ fn pools_are_bounded_and_can_be_watched() {
             scope.spawn(|| store.find_organization(org_id(1)).unwrap());
         }
     });
-    let store: Arc<dyn Database> = open(&store.url(), &options()).unwrap();
+    let store: Arc<dyn Database> = open(&store.url(), &options(), TestSealer::shared()).unwrap();
     let states = store.pool_state();
     let names: Vec<_> = states.iter().map(|state| (state.name, state.max)).collect();
     assert_eq!(names, [("sqlite_readers", 2), ("sqlite_writer", 1)]);

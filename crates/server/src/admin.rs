@@ -75,7 +75,7 @@ pub(crate) async fn change_organization(
     let body = read_json(&request, payload, state.shared().admin_body).await?;
     let input = Valid::<OrganizationChange>::from_json(&body)?;
     let changed = change(&state, move |control| {
-        control.change_organization(&granted, input)
+        control.change_organization(&granted, input, now())
     })
     .await?;
     Ok(json(StatusCode::OK, &changed))

@@ -15,8 +15,10 @@ use tollgate_persistence::{Database, PoolOptions};
 use tollgate_providers::{HttpLimits, HttpProvider, OriginError, Providers, Upstream};
 use tollgate_resilience::{BreakerConfig, RetryPolicy};
 use tollgate_store::{Store, UsageStore};
+use tollgate_vault::MasterKey;
 
 use crate::problem::{Failure, Problem};
+use crate::seal::AuditSeal;
 use crate::secrets::{master_key, resolve};
 use crate::settings::{
     DialectSetting, DurabilitySetting, LedgerSettings, ModelSettings, ProviderSettings,
@@ -57,7 +59,7 @@ impl Parts {
         let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
         let providers = provider_parts(&settings.providers).map_err(Failure::Settings)?;
         let catalog = catalog(settings).map_err(Failure::Settings)?;
-        let database = open_database(settings)?;
+        let database = open_database(settings, &master_key)?;
         let store: Arc<dyn Store> = Arc::clone(&database) as Arc<dyn Store>;
         let usage: Arc<dyn UsageStore> = Arc::clone(&database) as Arc<dyn UsageStore>;
         let (ledger, recovery) =
@@ -126,12 +128,17 @@ impl Parts {
     }
 }
 
-pub(crate) fn open_database(settings: &Settings) -> Result<Arc<dyn Database>, Failure> {
+pub(crate) fn open_database(
+    settings: &Settings,
+    master_key: &MasterKey,
+) -> Result<Arc<dyn Database>, Failure> {
     let options = PoolOptions {
         connections_max: settings.database.connections_max,
+        app_role: settings.database.app_role.clone(),
         ..PoolOptions::default()
     };
-    tollgate_persistence::open(&settings.database.url, &options)
+    let sealer = Arc::new(AuditSeal::derive(master_key).map_err(other)?);
+    tollgate_persistence::open(&settings.database.url, &options, sealer)
         .map_err(|error| Failure::Database(error.into()))
 }
 

@@ -1,5 +1,6 @@
 //! The caller as an argument of a handler, so that authentication cannot be forgotten.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -25,6 +26,11 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<KeyText, CredentialError
         headers.get_all(AUTHORIZATION).map(|value| value.as_bytes()),
         bare.map(|value| value.as_bytes()),
     )
+}
+
+/// Returns the address that the connection comes from, which behind a proxy is the proxy's.
+pub(crate) fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|address| address.ip())
 }
 
 /// An authenticated caller.
@@ -82,13 +88,15 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let is_admin = is_admin(request.path());
         let key = credential(request.headers()).map_err(EngineError::from);
+        let client_ip = client_ip(request);
         let state = request.app_data::<Data<WorkerState>>().cloned();
         Box::pin(async move {
             let authenticated = async {
                 let state = state.ok_or_else(|| {
                     EngineError::new(ErrorKind::Internal, "internal", "the server is not set up")
                 })?;
-                state.worker().engine().callers().authenticate(&key?).await
+                let callers = state.worker().engine().callers();
+                callers.authenticate(&key?, client_ip).await
             };
             authenticated
                 .await

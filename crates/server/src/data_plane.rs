@@ -12,7 +12,7 @@ use tollgate_wire::{model_object, models_list};
 use uuid::Uuid;
 
 use crate::body::read_json;
-use crate::caller::{Caller, credential};
+use crate::caller::{Caller, client_ip, credential};
 use crate::hardening::{REQUEST_ID, id_value};
 use crate::respond::{json, respond};
 use crate::state::WorkerState;
@@ -45,8 +45,15 @@ async fn serve(
     let observed = state.observer().begin(&request);
     // Who calls is found out before the body is waited for: strangers must not fill memory.
     let worker = state.worker();
+    let client_ip = client_ip(&request);
     let caller = match credential(request.headers()) {
-        Ok(key) => worker.engine().callers().authenticate(&key).await,
+        Ok(key) => {
+            worker
+                .engine()
+                .callers()
+                .authenticate(&key, client_ip)
+                .await
+        }
         Err(error) => Err(EngineError::from(error)),
     };
     let caller = match caller {
@@ -77,6 +84,7 @@ async fn serve(
     let inbound = Inbound {
         request_id,
         identity: Identity::Known(caller),
+        client_ip,
         body,
         started,
         trace_parent: observed.trace_parent(),
@@ -108,7 +116,7 @@ pub(crate) async fn list_models(caller: Caller, state: Data<WorkerState>) -> Htt
         return respond(Reply::of_error(&error), Instant::now(), None);
     }
     let names = state.worker().engine().catalog().names();
-    let allowed = names.iter().filter(|name| caller.0.key.may_use(name));
+    let allowed = names.iter().filter(|name| caller.0.may_use(name));
     json(models_list(
         allowed.map(|name| (&**name, MODELS_CREATED, "tollgate")),
     ))
@@ -121,7 +129,7 @@ pub(crate) async fn find_model(
 ) -> HttpResponse {
     let found = may_use_models(&caller).and_then(|()| {
         let known = state.worker().engine().catalog().contains(&name);
-        if known && caller.0.key.may_use(&name) {
+        if known && caller.0.may_use(&name) {
             Ok(())
         } else {
             Err(no_model(&name))
@@ -134,10 +142,7 @@ pub(crate) async fn find_model(
 }
 
 fn may_use_models(caller: &Caller) -> Result<(), EngineError> {
-    use tollgate_auth::{Granted, ModelsUse};
-    Granted::<ModelsUse>::check(caller.principal())
-        .map(drop)
-        .map_err(EngineError::from)
+    caller.0.check_models_use().map_err(EngineError::from)
 }
 
 fn no_model(name: &str) -> EngineError {

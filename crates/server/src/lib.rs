@@ -25,6 +25,7 @@ mod problem;
 mod respond;
 mod routes;
 mod run;
+mod seal;
 mod secrets;
 mod settings;
 mod state;

@@ -100,6 +100,8 @@ pub struct DatabaseSettings {
     pub url: String,
     /// Connections at once.
     pub connections_max: u32,
+    /// The role that PostgreSQL's connections take on, which does not own the tables.
+    pub app_role: Option<String>,
 }
 
 impl Default for DatabaseSettings {
@@ -107,6 +109,7 @@ impl Default for DatabaseSettings {
         Self {
             url: "sqlite://data/tollgate.db".to_owned(),
             connections_max: 8,
+            app_role: None,
         }
     }
 }
@@ -396,6 +399,12 @@ impl Settings {
                 "master_key and master_key_file say the same: keep one of them",
             );
         }
+        if self.database.app_role.is_some() && self.database.url.starts_with("sqlite:") {
+            say(
+                "database.app_role".to_owned(),
+                "is for PostgreSQL: SQLite has no roles",
+            );
+        }
         for (at, provider) in self.providers.iter().enumerate() {
             let place = format!("providers[{at}] ({})", provider.name);
             if self
@@ -437,5 +446,24 @@ impl Settings {
             }
         }
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_role_is_for_a_database_that_has_roles() {
+        let problems = |url: &str| {
+            let settings: Settings = serde_json::from_value(serde_json::json!({
+                "database": {"url": url, "app_role": "tollgate_app"},
+            }))
+            .unwrap();
+            settings.problems()
+        };
+        let is_about_it = |problem: &Problem| problem.to_string().contains("database.app_role");
+        assert!(problems("sqlite://data/x.db").iter().any(is_about_it));
+        assert!(!problems("postgres://u@h/db").iter().any(is_about_it));
     }
 }

@@ -1,6 +1,9 @@
 //! What no backend can keep, refused by all of them alike.
 
-use tollgate_domain::{ApiKey, BudgetScope, Charge, Organization, Timestamp, UsageEvent};
+use tollgate_domain::{
+    ApiKey, AuditDraft, BudgetScope, Charge, CustomRole, Invitation, METADATA_BYTES_MAX, OrgId,
+    Organization, PermissionSet, Session, Team, Timestamp, USER_AGENT_BYTES_MAX, UsageEvent, User,
+};
 
 use crate::books::buckets;
 use crate::error::StoreError;
@@ -8,6 +11,12 @@ use crate::error::StoreError;
 /// The longest name of anything, in bytes: names are parts of database keys, which every backend
 /// bounds (PostgreSQL at about 2,700 bytes).
 pub const NAME_BYTES_MAX: usize = 512;
+
+/// The most entries of a list that is kept in one value.
+pub const LIST_MAX: usize = 1_024;
+
+/// The longest details of an audit entry, in bytes.
+pub const DETAILS_BYTES_MAX: usize = 4_096;
 
 /// 0000-01-01T00:00:00Z and the last microsecond of 9999: days within sort by their names.
 const YEAR_0: i64 = -62_167_219_200_000_000;
@@ -53,23 +62,110 @@ pub fn check_usage_event(event: &UsageEvent) -> Result<(), StoreError> {
 /// # Errors
 /// `Invalid` when its name is longer than [`NAME_BYTES_MAX`] or holds a NUL.
 pub fn check_organization(organization: &Organization) -> Result<(), StoreError> {
-    if is_name(&organization.name) {
-        Ok(())
-    } else {
-        let what = "the name of an organization";
-        Err(StoreError::Invalid { what })
-    }
+    kept(is_name(&organization.name), "the name of an organization")
 }
 
 /// Returns whether an API key can be kept by every backend.
 ///
 /// # Errors
-/// `Invalid` when one of its texts is longer than [`NAME_BYTES_MAX`] or holds a NUL.
+/// `Invalid` when one of its texts is longer than [`NAME_BYTES_MAX`] (its metadata:
+/// [`METADATA_BYTES_MAX`]) or holds a NUL, or a list has more than [`LIST_MAX`] entries.
 pub fn check_api_key(key: &ApiKey) -> Result<(), StoreError> {
-    if is_name(&key.public_id) && is_name(&key.name) && key.models.iter().all(|m| is_name(m)) {
+    let is_kept = is_name(&key.public_id)
+        && is_name(&key.name)
+        && is_list(&key.models)
+        && is_list(&key.tags)
+        && key.allowed_ips.len() <= LIST_MAX
+        && is_text(&key.metadata, METADATA_BYTES_MAX);
+    kept(is_kept, "a text in an API key")
+}
+
+/// Returns whether a team can be kept by every backend.
+///
+/// # Errors
+/// `Invalid` when one of its texts is longer than [`NAME_BYTES_MAX`] or holds a NUL, or it has more
+/// than [`LIST_MAX`] models.
+pub fn check_team(team: &Team) -> Result<(), StoreError> {
+    kept(
+        is_name(&team.name) && is_list(&team.models),
+        "a text in a team",
+    )
+}
+
+/// Returns whether a user can be kept by every backend.
+///
+/// # Errors
+/// `Invalid` when one of its texts is longer than [`NAME_BYTES_MAX`] or holds a NUL, its second factor
+/// is longer than that, it has more than [`LIST_MAX`] recovery codes, or a step does not fit 63 bits.
+pub fn check_user(user: &User) -> Result<(), StoreError> {
+    let texts = [user.email.as_ref(), user.password_hash.as_ref()];
+    let is_kept = is_name(&user.name)
+        && texts.into_iter().flatten().all(|text| is_name(text))
+        && user.recovery_macs.len() <= LIST_MAX
+        && user
+            .totp
+            .as_ref()
+            .is_none_or(|sealed| sealed.len() <= NAME_BYTES_MAX)
+        && user
+            .totp_last_step
+            .is_none_or(|step| i64::try_from(step).is_ok());
+    kept(is_kept, "a value in a user")
+}
+
+/// Returns whether a role can be kept by every backend.
+///
+/// # Errors
+/// `Invalid` when its name is longer than [`NAME_BYTES_MAX`] or holds a NUL, or it allows something of
+/// [`PermissionSet::PLATFORM`]: no organization hands that out.
+pub fn check_role(role: &CustomRole) -> Result<(), StoreError> {
+    let own = role
+        .permissions
+        .intersect(PermissionSet::PLATFORM)
+        .is_empty();
+    kept(is_name(&role.name), "the name of a role")?;
+    kept(own, "a role with permissions of the installation")
+}
+
+/// Returns whether an invitation can be kept by every backend.
+///
+/// # Errors
+/// `Invalid` when its address is longer than [`NAME_BYTES_MAX`] or holds a NUL.
+pub fn check_invitation(invitation: &Invitation) -> Result<(), StoreError> {
+    kept(is_name(&invitation.email), "the address of an invitation")
+}
+
+/// Returns whether a session can be kept by every backend.
+///
+/// # Errors
+/// `Invalid` when its user agent is longer than [`USER_AGENT_BYTES_MAX`] or holds a NUL.
+pub fn check_session(session: &Session) -> Result<(), StoreError> {
+    let is_kept = is_text(&session.user_agent, USER_AGENT_BYTES_MAX);
+    kept(is_kept, "the user agent of a session")
+}
+
+/// Returns whether an audit entry can be kept by every backend, for a change within `org` if it is
+/// one.
+///
+/// # Errors
+/// `Invalid` when one of its texts is longer than [`NAME_BYTES_MAX`] (its details:
+/// [`DETAILS_BYTES_MAX`]) or holds a NUL, it is in another chain than the organization's, or in that of
+/// an organization whose id is all zeros: backends write the installation's chain like that.
+pub fn check_audit(org: Option<OrgId>, draft: &AuditDraft) -> Result<(), StoreError> {
+    let is_kept = is_name(draft.action)
+        && is_name(&draft.object)
+        && is_name(&draft.request_id)
+        && is_text(&draft.details, DETAILS_BYTES_MAX);
+    kept(is_kept, "a text in an audit entry")?;
+    let is_own = org.is_none() || org == draft.org_id;
+    let is_chain = draft.org_id != Some(OrgId::from_bytes([0; 16]));
+    kept(is_chain, "an audit entry of an organization without an id")?;
+    kept(is_own, "an audit entry in another organization's chain")
+}
+
+fn kept(is_kept: bool, what: &'static str) -> Result<(), StoreError> {
+    if is_kept {
         Ok(())
     } else {
-        let what = "a text in an API key";
         Err(StoreError::Invalid { what })
     }
 }
@@ -89,9 +185,17 @@ pub fn day_name(time: Timestamp) -> String {
     }
 }
 
-/// PostgreSQL keeps no NUL in a text.
 fn is_name(text: &str) -> bool {
-    text.len() <= NAME_BYTES_MAX && !text.contains('\0')
+    is_text(text, NAME_BYTES_MAX)
+}
+
+fn is_list(names: &[String]) -> bool {
+    names.len() <= LIST_MAX && names.iter().all(|name| is_name(name))
+}
+
+/// PostgreSQL keeps no NUL in a text.
+fn is_text(text: &str, bytes_max: usize) -> bool {
+    text.len() <= bytes_max && !text.contains('\0')
 }
 
 #[cfg(test)]

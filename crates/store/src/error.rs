@@ -11,6 +11,12 @@ pub enum StoreError {
         /// What is taken.
         what: &'static str,
     },
+    /// It was changed since it was read: read it again.
+    #[error("{what} was changed by somebody else")]
+    Outdated {
+        /// What was changed.
+        what: &'static str,
+    },
     /// Something that is referred to does not exist.
     #[error("{what} does not exist")]
     Missing {
@@ -36,7 +42,7 @@ impl StoreError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::Outdated { .. } => ErrorKind::Conflict,
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Invalid { .. } => ErrorKind::InvalidRequest,
             Self::Unavailable(_) => ErrorKind::Unavailable,

@@ -8,18 +8,24 @@
 //! # Embedding
 //!
 //! ```
-//! use tollgate_domain::{Limits, OrgId, Organization, Timestamp};
+//! use tollgate_domain::{Actor, AuditDraft, Limits, OrgId, Organization, Timestamp};
 //! use tollgate_store::{MemoryStore, OrganizationStore, Store, StoreError};
 //!
 //! fn first_tenant(store: &dyn Store) -> Result<(), StoreError> {
-//!     store.add_organization(&Organization {
+//!     let acme = Organization {
 //!         id: OrgId::from_bytes([1; 16]),
 //!         name: "acme".to_owned(),
 //!         limits: Limits::default(),
 //!         budget: None,
 //!         blocked: false,
 //!         created_at: Timestamp::from_micros(0),
-//!     })
+//!         version: 1,
+//!     };
+//!     // The change and what is written down of it are kept together, or none of them.
+//!     let audit = AuditDraft::done(Actor::System, "organization.create", acme.created_at)
+//!         .in_chain(acme.id)
+//!         .about(acme.id);
+//!     store.add_organization(&acme, &audit)
 //! }
 //!
 //! let store = MemoryStore::default();
@@ -29,29 +35,57 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod audit;
 mod books;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod invitations;
 mod keys;
+mod memberships;
 mod memory;
 mod organizations;
+mod roles;
+mod sessions;
+mod teams;
 mod usage;
+mod users;
 
+pub use self::audit::{AuditFilter, AuditHead, AuditSealer, AuditStore};
 pub use self::books::{Books, MISMATCHES_MAX, Posting, RollupKey, Sums, money};
 pub use self::check::{
-    NAME_BYTES_MAX, check_api_key, check_organization, check_usage_event, day_name,
+    DETAILS_BYTES_MAX, LIST_MAX, NAME_BYTES_MAX, check_api_key, check_audit, check_invitation,
+    check_organization, check_role, check_session, check_team, check_usage_event, check_user,
+    day_name,
 };
 pub use self::error::StoreError;
-pub use self::keys::{API_KEY, ApiKeyStore};
+pub use self::invitations::{INVITATION, InvitationStore};
+pub use self::keys::{API_KEY, ApiKeyStore, KeyFilter};
+pub use self::memberships::{MEMBERSHIP, MembershipStore};
 pub use self::memory::MemoryStore;
 pub use self::organizations::{ORGANIZATION, OrganizationStore};
+pub use self::roles::{ROLE, ROLE_IN_USE, RoleStore};
+pub use self::sessions::{ONE_TIME_TOKEN, OneTimeTokenStore, SESSION, SessionStore};
+pub use self::teams::{TEAM, TeamStore};
 pub use self::usage::{BooksReport, Mismatch, UsageQuery, UsageRow, UsageStore};
+pub use self::users::{USER, UserStore};
 pub use tollgate_domain::UsageGroup;
 
 /// Everything that Tollgate keeps.
-pub trait Store: OrganizationStore + ApiKeyStore + UsageStore {
+pub trait Store:
+    OrganizationStore
+    + ApiKeyStore
+    + TeamStore
+    + UserStore
+    + MembershipStore
+    + RoleStore
+    + InvitationStore
+    + SessionStore
+    + OneTimeTokenStore
+    + AuditStore
+    + UsageStore
+{
     /// Returns whether the backend answers at all; used by health pages.
     ///
     /// # Errors

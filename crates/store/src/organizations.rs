@@ -1,6 +1,6 @@
 //! Organizations.
 
-use tollgate_domain::{OrgId, Organization};
+use tollgate_domain::{AuditDraft, OrgId, Organization};
 
 use crate::error::StoreError;
 
@@ -9,12 +9,17 @@ pub const ORGANIZATION: &str = "an organization with this id or name";
 
 /// Keeps organizations.
 pub trait OrganizationStore: Send + Sync {
-    /// Adds an organization, and advances
-    /// [`ApiKeyStore::auth_epoch`](crate::ApiKeyStore::auth_epoch).
+    /// Adds an organization, at version 1, and advances
+    /// [`ApiKeyStore::auth_epoch`](crate::ApiKeyStore::auth_epoch). The entry may be in its chain or
+    /// in the installation's.
     ///
     /// # Errors
     /// `Conflict` when the id or the name is taken; `Invalid` when the name cannot be kept.
-    fn add_organization(&self, organization: &Organization) -> Result<(), StoreError>;
+    fn add_organization(
+        &self,
+        organization: &Organization,
+        audit: &AuditDraft,
+    ) -> Result<(), StoreError>;
 
     /// Returns the organization with this id.
     ///
@@ -28,11 +33,26 @@ pub trait OrganizationStore: Send + Sync {
     /// When the backend fails.
     fn find_organization_by_name(&self, name: &str) -> Result<Option<Organization>, StoreError>;
 
-    /// Replaces the name, limits, budget and blocked state of an organization, and advances
-    /// [`ApiKeyStore::auth_epoch`](crate::ApiKeyStore::auth_epoch).
+    /// Returns up to `limit` organizations after the one given, in the order of their ids.
     ///
     /// # Errors
-    /// `Missing` when there is none with this id; `Conflict` when the name is taken; `Invalid` when
-    /// it cannot be kept.
-    fn update_organization(&self, organization: &Organization) -> Result<(), StoreError>;
+    /// When the backend fails.
+    fn list_organizations(
+        &self,
+        after: Option<OrgId>,
+        limit: u16,
+    ) -> Result<Vec<Organization>, StoreError>;
+
+    /// Replaces the name, limits, budget and blocked state of an organization that is at the version
+    /// given with it, and advances [`ApiKeyStore::auth_epoch`](crate::ApiKeyStore::auth_epoch).
+    /// Returns the new version.
+    ///
+    /// # Errors
+    /// `Missing` when there is none with this id; `Outdated` when it is at another version; `Conflict`
+    /// when the name is taken; `Invalid` when it cannot be kept.
+    fn update_organization(
+        &self,
+        organization: &Organization,
+        audit: &AuditDraft,
+    ) -> Result<u64, StoreError>;
 }

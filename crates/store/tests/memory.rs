@@ -1,5 +1,6 @@
 //! The in-memory backend passes the rules of all backends.
 
 use tollgate_store::MemoryStore;
+use tollgate_store::conformance::fixtures::TestSealer;
 
-tollgate_store::store_conformance!(Box::new(MemoryStore::default()));
+tollgate_store::store_conformance!(Box::new(MemoryStore::new(TestSealer::shared())));

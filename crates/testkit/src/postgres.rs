@@ -128,6 +128,14 @@ impl TestDatabase {
         self.server.execute(&self.name, sql)
     }
 
+    /// Makes a role that owns nothing, for connections to this database to take on, and returns its
+    /// name. It goes with the database.
+    pub fn application_role(&self) -> String {
+        let role = format!("app_{}", self.name);
+        self.execute(&format!("CREATE ROLE {role} NOLOGIN"));
+        role
+    }
+
     /// Ends every connection to this database, as a restart of the server would.
     pub fn end_connections(&self) {
         let those = format!("FROM pg_stat_activity WHERE datname = '{}'", self.name);
@@ -158,6 +166,7 @@ impl Drop for TestDatabase {
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         let _dropped = psql(&self.server.psql, self.server.port, "postgres")
             .args(["-c", &drop])
+            .args(["-c", &format!("DROP ROLE IF EXISTS app_{}", self.name)])
             .output();
     }
 }

@@ -12,6 +12,8 @@ pub struct GatewaySettings {
     pub server: String,
     /// The database's URL; empty is SQLite in the gateway's own directory.
     pub database: String,
+    /// The role that its connections take on; empty is none.
+    pub app_role: String,
     /// Further lines of `[ledger]`.
     pub ledger: String,
     /// Lines of `[telemetry]`.
@@ -61,9 +63,13 @@ impl GatewaySettings {
             "" => &format!("sqlite://{data}/tollgate.db"),
             url => url,
         };
+        let app_role = match self.app_role.as_str() {
+            "" => String::new(),
+            role => format!("app_role = \"{role}\"\n"),
+        };
         format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
-             [database]\nurl = \"{database}\"\n\
+             [database]\nurl = \"{database}\"\n{app_role}\
              [ledger]\njournal_dir = \"{data}/journal\"\n{}\n\
              [log]\nformat = \"json\"\nlevel = \"info\"\n\
              [telemetry]\n{}\n{}",

@@ -11,9 +11,9 @@ const CHAT: &str = "/v1/chat/completions";
 
 fn start_on_postgres() -> (TestDatabase, ScriptedUpstream, Gateway) {
     let database = TestPostgres::database();
-    let url = database.url.clone();
     let (upstream, gateway) = start_with(GatewaySettings {
-        database: url,
+        database: database.url.clone(),
+        app_role: database.application_role(),
         ..GatewaySettings::default()
     });
     (database, upstream, gateway)

@@ -4,10 +4,10 @@ use std::sync::{Arc, Barrier};
 
 use tollgate_auth::{KeyText, Pepper};
 use tollgate_control::{Bootstrapped, Control};
-use tollgate_domain::{OrgId, Role};
-use tollgate_store::{ApiKeyStore, MemoryStore, OrganizationStore, Store};
+use tollgate_domain::{Actor, OrgId, Role};
+use tollgate_store::{ApiKeyStore, AuditStore, KeyFilter, MemoryStore, OrganizationStore, Store};
 
-use crate::desk::{ACME, NOW, organization};
+use crate::desk::{ACME, NOW, audit, organization};
 
 fn empty() -> (Arc<MemoryStore>, Control) {
     let store = Arc::new(MemoryStore::default());
@@ -19,8 +19,10 @@ fn empty() -> (Arc<MemoryStore>, Control) {
 }
 
 fn owners(store: &MemoryStore, org: OrgId) -> Vec<String> {
-    let keys = store.list_api_keys(org, None, 10).unwrap();
-    assert!(keys.iter().all(|key| key.role == Role::OrgOwner));
+    let keys = store
+        .list_api_keys(org, &KeyFilter::default(), None, 10)
+        .unwrap();
+    assert!(keys.iter().all(|key| key.role == Role::OrgOwner.into()));
     keys.into_iter().map(|key| key.public_id).collect()
 }
 
@@ -42,6 +44,18 @@ fn an_empty_database_gets_an_organization_and_its_owner_once() {
     for again in [&first, &second] {
         assert_eq!(control.bootstrap(again, NOW).unwrap(), Bootstrapped::InUse);
     }
+    let entries = store.read_audit(Some(org.id), 0, 9).unwrap().into_iter();
+    let done: Vec<_> = entries
+        .map(|entry| (entry.actor, entry.action, entry.object))
+        .collect();
+    let by_system = |action: &str, object: String| (Actor::System, action.to_owned(), object);
+    assert_eq!(
+        done,
+        [
+            by_system("organization.create", org.id.to_string()),
+            by_system("key.create", kept.id.to_string()),
+        ]
+    );
     assert_eq!(owners(&store, org.id), [first.public_id()]);
 }
 
@@ -49,7 +63,7 @@ fn an_empty_database_gets_an_organization_and_its_owner_once() {
 fn a_start_that_was_interrupted_is_finished_by_the_next() {
     let (store, control) = empty();
     store
-        .add_organization(&organization(ACME, "default"))
+        .add_organization(&organization(ACME, "default"), &audit(ACME))
         .unwrap();
     let key = KeyText::generate().unwrap();
     assert_eq!(control.bootstrap(&key, NOW).unwrap(), Bootstrapped::Created);
@@ -63,7 +77,9 @@ fn an_organization_that_was_renamed_is_still_there() {
     control.bootstrap(&key, NOW).unwrap();
     let mut renamed = store.find_organization_by_name("default").unwrap().unwrap();
     renamed.name = "acme".to_owned();
-    store.update_organization(&renamed).unwrap();
+    store
+        .update_organization(&renamed, &audit(renamed.id))
+        .unwrap();
     for again in [&key, &KeyText::generate().unwrap()] {
         assert_eq!(control.bootstrap(again, NOW).unwrap(), Bootstrapped::InUse);
     }

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use tollgate_auth::{Granted, KeyText, Pepper, PermissionType, Principal};
+use tollgate_auth::{
+    Granted, KeyTeam, KeyText, Owner, Pepper, PermissionType, Principal, effective_rights,
+};
 use tollgate_control::Control;
-use tollgate_domain::{ApiKey, KeyId, Limits, OrgId, Organization, Role, Timestamp};
+use tollgate_domain::{
+    Actor, ApiKey, AuditDraft, KeyId, Limits, OrgId, Organization, Role, Timestamp,
+};
 use tollgate_store::{ApiKeyStore, MemoryStore, OrganizationStore, Store};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_764_000_000_000_000);
@@ -30,9 +34,9 @@ impl Desk {
         };
         for (id, name) in [(ACME, "acme"), (OTHER, "other")] {
             desk.store
-                .add_organization(&organization(id, name))
+                .add_organization(&organization(id, name), &audit(id))
                 .unwrap();
-            desk.add_key(id, owner(id).key_id, Role::OrgOwner, &[]);
+            desk.add_key(id, owner_key(id), Role::OrgOwner, &[]);
         }
         desk
     }
@@ -43,10 +47,20 @@ impl Desk {
         let key = ApiKey {
             id,
             org_id,
+            team_id: None,
+            owner: None,
+            created_by: Actor::System,
             public_id: text.public_id().to_owned(),
             mac: self.pepper.mac(&text),
+            previous: None,
             name: "before".to_owned(),
-            role,
+            role: role.into(),
+            scopes: None,
+            allowed_ips: Vec::new(),
+            metadata: "{}".to_owned(),
+            tags: Vec::new(),
+            blocked: false,
+            version: 1,
             models: models.iter().map(|model| (*model).to_owned()).collect(),
             limits: Limits::default(),
             budget: None,
@@ -54,7 +68,7 @@ impl Desk {
             expires_at: None,
             revoked_at: None,
         };
-        self.store.add_api_key(&key).unwrap();
+        self.store.add_api_key(&key, &audit(org_id)).unwrap();
     }
 }
 
@@ -66,15 +80,30 @@ pub(crate) fn organization(id: OrgId, name: &str) -> Organization {
         budget: None,
         blocked: false,
         created_at: NOW,
+        version: 1,
     }
+}
+
+/// What is written down of what was there before.
+pub(crate) fn audit(org_id: OrgId) -> AuditDraft {
+    AuditDraft::done(Actor::System, "before", NOW).in_chain(org_id)
 }
 
 /// The owner of an organization.
 pub(crate) fn owner(org_id: OrgId) -> Principal {
+    principal(org_id, owner_key(org_id), Role::OrgOwner)
+}
+
+pub(crate) const fn owner_key(org_id: OrgId) -> KeyId {
+    KeyId::from_bytes(*org_id.as_bytes())
+}
+
+/// A key with a role and nothing that narrows it.
+pub(crate) fn principal(org_id: OrgId, key: KeyId, role: Role) -> Principal {
     Principal {
         org_id,
-        key_id: KeyId::from_bytes(*org_id.as_bytes()),
-        role: Role::OrgOwner,
+        actor: Actor::Key(key),
+        rights: effective_rights(role.permissions(), None, Owner::Nobody, KeyTeam::None),
     }
 }
 

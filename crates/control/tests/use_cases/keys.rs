@@ -1,12 +1,12 @@
 //! Keys: made within the creator's own rights, listed by pages, revoked once.
 
-use tollgate_auth::{Granted, KeyText, KeysManage, Principal};
+use tollgate_auth::{Granted, KeyText, KeysManage, Principal, user_rights};
 use tollgate_control::{ControlError, CreatedKey};
-use tollgate_domain::{ErrorKind, KeyId, Role};
-use tollgate_store::ApiKeyStore;
+use tollgate_domain::{Actor, ErrorKind, KeyId, Role, UserId};
+use tollgate_store::{ApiKeyStore, AuditStore};
 use tollgate_validation::{NewApiKey, PageQuery, Valid};
 
-use crate::desk::{ACME, Desk, NOW, OTHER, granted, owner};
+use crate::desk::{ACME, Desk, NOW, OTHER, granted, owner_key, principal};
 
 fn input(json: &str) -> Valid<NewApiKey> {
     Valid::from_json(json.as_bytes()).unwrap()
@@ -32,7 +32,9 @@ fn a_made_key_is_kept_as_a_digest_with_all_that_was_asked_for() {
         .unwrap();
     assert!(desk.pepper.matches(&text, &kept.mac));
     assert_eq!((&*kept.public_id, &*kept.name), (text.public_id(), "ci"));
-    assert_eq!((kept.role, kept.created_at), (Role::Viewer, NOW));
+    assert_eq!((kept.role, kept.created_at), (Role::Viewer.into(), NOW));
+    let maker = Actor::Key(owner_key(ACME));
+    assert_eq!((kept.created_by, kept.owner), (maker, None));
     assert_eq!(kept.models, ["m", "n*"]);
     let limits = kept.limits;
     let limits = [
@@ -70,10 +72,7 @@ fn a_key_may_not_use_models_that_its_creator_may_not() {
     let desk = Desk::new();
     let id = KeyId::from_bytes([9; 16]);
     desk.add_key(ACME, id, Role::OrgOwner, &["gpt-*", "mine"]);
-    let creator = Principal {
-        key_id: id,
-        ..owner(ACME)
-    };
+    let creator = principal(ACME, id, Role::OrgOwner);
     let granted = Granted::<KeysManage>::check(creator).unwrap();
     for (models, is_allowed) in [
         (r#"["gpt-4o"]"#, true),
@@ -96,21 +95,77 @@ fn a_key_may_not_use_models_that_its_creator_may_not() {
 #[test]
 fn who_may_not_manage_keys_has_no_grant_to_make_one_with() {
     for role in [Role::Member, Role::Viewer] {
-        let caller = Principal {
-            role,
-            ..owner(ACME)
-        };
+        let caller = principal(ACME, owner_key(ACME), role);
         assert!(Granted::<KeysManage>::check(caller).is_err(), "{role:?}");
     }
 }
 
 #[test]
+fn a_key_may_not_be_given_a_role_that_its_creator_does_not_have() {
+    let desk = Desk::new();
+    let id = KeyId::from_bytes([9; 16]);
+    desk.add_key(ACME, id, Role::OrgAdmin, &[]);
+    let check = |creator: Principal, role: Role, is_allowed: bool| {
+        let granted = Granted::<KeysManage>::check(creator).unwrap();
+        let input = input(&format!(r#"{{"name":"a","role":"{}"}}"#, role.as_str()));
+        let created = desk.control.create_key(&granted, input, NOW);
+        let kind = created.as_ref().err().map(ControlError::kind);
+        let expected = (!is_allowed).then_some(ErrorKind::Forbidden);
+        assert_eq!(kind, expected, "{role:?}");
+    };
+    for role in Role::ALL {
+        let owner = principal(ACME, owner_key(ACME), Role::OrgOwner);
+        check(owner, role, role != Role::PlatformAdmin);
+        let admin = principal(ACME, id, Role::OrgAdmin);
+        let is_allowed = !matches!(role, Role::PlatformAdmin | Role::OrgOwner);
+        check(admin, role, is_allowed);
+    }
+}
+
+#[test]
+fn a_key_that_a_user_makes_is_bound_by_the_user() {
+    let desk = Desk::new();
+    let user = UserId::from_bytes([7; 16]);
+    let maker = Principal {
+        org_id: ACME,
+        actor: Actor::User(user),
+        rights: user_rights(true, false, Some(Role::OrgOwner.permissions()), []),
+    };
+    let granted = Granted::<KeysManage>::check(maker).unwrap();
+    let created = desk
+        .control
+        .create_key(&granted, input(r#"{"name":"a"}"#), NOW)
+        .unwrap();
+    let kept = desk.store.find_api_key(ACME, created.view.id);
+    let kept = kept.unwrap().unwrap();
+    assert_eq!(
+        (kept.owner, kept.created_by),
+        (Some(user), Actor::User(user))
+    );
+}
+
+#[test]
+fn making_and_revoking_are_written_down_once() {
+    let desk = Desk::new();
+    let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
+    create(&desk, r#"{"name":"a","role":"platform_admin"}"#).unwrap_err();
+    for _ in 0..2 {
+        desk.control.revoke_key(&granted(ACME), id, NOW).unwrap();
+    }
+    let entries = desk.store.read_audit(Some(ACME), 0, 99).unwrap();
+    let own = entries.iter().filter(|entry| entry.action != "before");
+    let done: Vec<_> = own
+        .map(|entry| (entry.actor, entry.action.as_str(), entry.object.clone()))
+        .collect();
+    let by = Actor::Key(owner_key(ACME));
+    let expected = ["key.create", "key.revoke"].map(|action| (by, action, id.to_string()));
+    assert_eq!(done, expected);
+}
+
+#[test]
 fn a_creator_that_is_gone_makes_nothing() {
     let desk = Desk::new();
-    let stranger = Principal {
-        key_id: owner(OTHER).key_id,
-        ..owner(ACME)
-    };
+    let stranger = principal(ACME, owner_key(OTHER), Role::OrgOwner);
     let granted = Granted::<KeysManage>::check(stranger).unwrap();
     let refused = desk
         .control

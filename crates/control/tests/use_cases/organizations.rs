@@ -3,15 +3,15 @@
 use tollgate_auth::OrgManage;
 use tollgate_control::{ControlError, OrganizationView};
 use tollgate_domain::ErrorKind;
-use tollgate_store::{ApiKeyStore, OrganizationStore};
+use tollgate_store::{ApiKeyStore, AuditStore, OrganizationStore};
 use tollgate_validation::Valid;
 
-use crate::desk::{ACME, Desk, OTHER, granted};
+use crate::desk::{ACME, Desk, NOW, OTHER, granted};
 
 fn change(desk: &Desk, json: &str) -> Result<OrganizationView, ControlError> {
     let input = Valid::from_json(json.as_bytes()).unwrap();
     desk.control
-        .change_organization(&granted::<OrgManage>(ACME), input)
+        .change_organization(&granted::<OrgManage>(ACME), input, NOW)
 }
 
 /// The organization as JSON, as it is kept.
@@ -103,4 +103,15 @@ fn a_change_is_the_organizations_own_and_seen_by_all_who_remember_it() {
     assert!(desk.store.auth_epoch().unwrap() > epoch);
     let other = desk.store.find_organization(OTHER).unwrap().unwrap();
     assert_eq!((&*other.name, other.limits.rpm_limit), ("other", None));
+}
+
+#[test]
+fn a_change_is_written_down_with_the_names_of_its_fields_and_not_their_values() {
+    let desk = Desk::new();
+    change(&desk, r#"{"rpm_limit":12345,"max_budget":null}"#).unwrap();
+    change(&desk, r#"{"name":"other"}"#).unwrap_err();
+    let entries = desk.store.read_audit(Some(ACME), 0, 99).unwrap();
+    let own = entries.iter().filter(|entry| entry.action != "before");
+    let done: Vec<_> = own.map(|entry| (&*entry.action, &*entry.details)).collect();
+    assert_eq!(done, [("organization.change", "rpm_limit, max_budget")]);
 }

@@ -71,7 +71,10 @@ async fn a_revoked_key_is_refused_from_the_next_refresh_on() {
     let world = world();
     let (key, id) = world.key_with(|_| {});
     assert_eq!(world.chat(&key, &ask()).await.status, 200);
-    drop(world.store.revoke_api_key(world.org, id, now()).unwrap());
+    let revoked = world
+        .store
+        .revoke_api_key(world.org, id, now(), &world.audit());
+    drop(revoked.unwrap());
     assert_eq!(
         world.chat(&key, &ask()).await.status,
         200,
@@ -91,7 +94,10 @@ async fn a_blocked_organization_is_refused_by_that_name() {
         blocked: true,
         ..found
     };
-    world.store.update_organization(&blocked).unwrap();
+    world
+        .store
+        .update_organization(&blocked, &world.audit())
+        .unwrap();
     world.engine.callers().refresh().unwrap();
     let refused = world.chat(&key, &ask()).await;
     assert_eq!(error_of(&refused), (403, "organization_blocked".to_owned()));
@@ -100,7 +106,7 @@ async fn a_blocked_organization_is_refused_by_that_name() {
 #[tokio::test]
 async fn a_role_without_models_is_refused() {
     let world = world();
-    let (viewer, _) = world.key_with(|key| key.role = Role::Viewer);
+    let (viewer, _) = world.key_with(|key| key.role = Role::Viewer.into());
     let refused = world.chat(&viewer, &ask()).await;
     assert_eq!(error_of(&refused), (403, "permission_denied".to_owned()));
     assert_eq!(world.provider().calls(), 0);

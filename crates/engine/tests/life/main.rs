@@ -16,6 +16,8 @@ mod limits;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod streams;

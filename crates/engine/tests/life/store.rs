@@ -3,11 +3,14 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tollgate_domain::{
-    ApiKey, BudgetScope, KeyId, Money, OrgId, Organization, Timestamp, UsageEvent,
+    ApiKey, AuditDraft, AuditEntry, BudgetScope, CustomRole, Invitation, InvitationId, KeyId,
+    MAC_BYTES, Membership, Money, OneTimeToken, OrgId, Organization, RoleId, Session, SessionId,
+    Team, TeamId, TeamMembership, Timestamp, TokenPurpose, UsageEvent, User, UserId,
 };
 use tollgate_store::{
-    ApiKeyStore, BooksReport, MemoryStore, OrganizationStore, Store, StoreError, UsageQuery,
-    UsageRow, UsageStore,
+    ApiKeyStore, AuditFilter, AuditHead, AuditStore, BooksReport, InvitationStore, KeyFilter,
+    MembershipStore, MemoryStore, OneTimeTokenStore, OrganizationStore, RoleStore, SessionStore,
+    Store, StoreError, TeamStore, UsageQuery, UsageRow, UsageStore, UserStore,
 };
 
 #[derive(Debug, Default)]
@@ -32,27 +35,9 @@ impl Store for SwitchedStore {
     }
 }
 
-impl OrganizationStore for SwitchedStore {
-    fn add_organization(&self, organization: &Organization) -> Result<(), StoreError> {
-        self.up()?.add_organization(organization)
-    }
-
-    fn find_organization(&self, id: OrgId) -> Result<Option<Organization>, StoreError> {
-        self.up()?.find_organization(id)
-    }
-
-    fn find_organization_by_name(&self, name: &str) -> Result<Option<Organization>, StoreError> {
-        self.up()?.find_organization_by_name(name)
-    }
-
-    fn update_organization(&self, organization: &Organization) -> Result<(), StoreError> {
-        self.up()?.update_organization(organization)
-    }
-}
-
 impl ApiKeyStore for SwitchedStore {
-    fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.up()?.add_api_key(key)
+    fn add_api_key(&self, key: &ApiKey, audit: &AuditDraft) -> Result<(), StoreError> {
+        self.up()?.add_api_key(key, audit)
     }
 
     fn find_api_key_by_public_id(&self, public_id: &str) -> Result<Option<ApiKey>, StoreError> {
@@ -67,10 +52,15 @@ impl ApiKeyStore for SwitchedStore {
     fn list_api_keys(
         &self,
         org: OrgId,
+        filter: &KeyFilter,
         after: Option<KeyId>,
         limit: u16,
     ) -> Result<Vec<ApiKey>, StoreError> {
-        self.up()?.list_api_keys(org, after, limit)
+        self.up()?.list_api_keys(org, filter, after, limit)
+    }
+
+    fn update_api_key(&self, key: &ApiKey, audit: &AuditDraft) -> Result<u64, StoreError> {
+        self.up()?.update_api_key(key, audit)
     }
 
     fn revoke_api_key(
@@ -78,8 +68,9 @@ impl ApiKeyStore for SwitchedStore {
         org: OrgId,
         id: KeyId,
         at: Timestamp,
+        audit: &AuditDraft,
     ) -> Result<Option<ApiKey>, StoreError> {
-        self.up()?.revoke_api_key(org, id, at)
+        self.up()?.revoke_api_key(org, id, at, audit)
     }
 
     fn auth_epoch(&self) -> Result<u64, StoreError> {
@@ -87,24 +78,109 @@ impl ApiKeyStore for SwitchedStore {
     }
 }
 
-impl UsageStore for SwitchedStore {
-    fn record_usage(&self, events: &[UsageEvent]) -> Result<usize, StoreError> {
-        self.up()?.record_usage(events)
-    }
+/// Passes every method of a trait on while the store is switched on.
+macro_rules! pass_on {
+    ($trait:ident: $(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        impl $trait for SwitchedStore {
+            $(fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.up()?.$name($($argument),*)
+            })+
+        }
+    };
+}
 
-    fn usage_totals(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
-        self.up()?.usage_totals(query)
-    }
+pass_on! { OrganizationStore:
+    fn add_organization(organization: &Organization, audit: &AuditDraft) -> ();
+    fn find_organization(id: OrgId) -> Option<Organization>;
+    fn find_organization_by_name(name: &str) -> Option<Organization>;
+    fn list_organizations(after: Option<OrgId>, limit: u16) -> Vec<Organization>;
+    fn update_organization(organization: &Organization, audit: &AuditDraft) -> u64;
+}
 
-    fn budget_spent(
-        &self,
-        scope: BudgetScope,
-        window_start: Timestamp,
-    ) -> Result<Money, StoreError> {
-        self.up()?.budget_spent(scope, window_start)
-    }
+pass_on! { TeamStore:
+    fn add_team(team: &Team, audit: &AuditDraft) -> ();
+    fn find_team(org: OrgId, id: TeamId) -> Option<Team>;
+    fn list_teams(org: OrgId, after: Option<TeamId>, limit: u16) -> Vec<Team>;
+    fn update_team(team: &Team, audit: &AuditDraft) -> u64;
+    fn delete_team(org: OrgId, id: TeamId, at: Timestamp, audit: &AuditDraft) -> Option<Team>;
+}
 
-    fn verify_books(&self) -> Result<BooksReport, StoreError> {
-        self.up()?.verify_books()
-    }
+pass_on! { UserStore:
+    fn add_user(user: &User, audit: &AuditDraft) -> ();
+    fn find_user(id: UserId) -> Option<User>;
+    fn find_user_by_email(email: &str) -> Option<User>;
+    fn list_users(after: Option<UserId>, limit: u16) -> Vec<User>;
+    fn update_user(user: &User, audit: &AuditDraft) -> u64;
+    fn delete_user(id: UserId, at: Timestamp, audit: &AuditDraft) -> Option<User>;
+    fn count_failed_sign_in(id: UserId, at: Timestamp) -> Option<u32>;
+    fn clear_failed_sign_ins(id: UserId) -> ();
+    fn use_totp_step(id: UserId, step: u64) -> bool;
+    fn use_recovery_code(id: UserId, mac: &[u8; MAC_BYTES], audit: &AuditDraft) -> bool;
+}
+
+pass_on! { MembershipStore:
+    fn set_membership(member: &Membership, audit: &AuditDraft) -> ();
+    fn find_membership(org: OrgId, user: UserId) -> Option<Membership>;
+    fn list_members(org: OrgId, after: Option<UserId>, limit: u16) -> Vec<Membership>;
+    fn list_memberships_of(user: UserId) -> Vec<Membership>;
+    fn remove_membership(org: OrgId, user: UserId, audit: &AuditDraft) -> bool;
+    fn set_team_membership(member: &TeamMembership, audit: &AuditDraft) -> ();
+    fn list_team_members(org: OrgId, team: TeamId, after: Option<UserId>, limit: u16)
+        -> Vec<TeamMembership>;
+    fn list_team_memberships_of(org: OrgId, user: UserId) -> Vec<TeamMembership>;
+    fn remove_team_membership(org: OrgId, team: TeamId, user: UserId, audit: &AuditDraft) -> bool;
+}
+
+pass_on! { RoleStore:
+    fn add_role(role: &CustomRole, audit: &AuditDraft) -> ();
+    fn find_role(org: OrgId, id: RoleId) -> Option<CustomRole>;
+    fn list_roles(org: OrgId, after: Option<RoleId>, limit: u16) -> Vec<CustomRole>;
+    fn update_role(role: &CustomRole, audit: &AuditDraft) -> u64;
+    fn remove_role(org: OrgId, id: RoleId, audit: &AuditDraft) -> bool;
+}
+
+pass_on! { InvitationStore:
+    fn add_invitation(invitation: &Invitation, audit: &AuditDraft) -> ();
+    fn find_invitation(org: OrgId, id: InvitationId) -> Option<Invitation>;
+    fn find_invitation_by_mac(mac: &[u8; MAC_BYTES]) -> Option<Invitation>;
+    fn list_invitations(org: OrgId, after: Option<InvitationId>, limit: u16) -> Vec<Invitation>;
+    fn revoke_invitation(org: OrgId, id: InvitationId, at: Timestamp, audit: &AuditDraft)
+        -> Option<Invitation>;
+    fn accept_invitation(
+        org: OrgId, id: InvitationId, user: UserId, at: Timestamp, audit: &AuditDraft
+    ) -> bool;
+}
+
+pass_on! { SessionStore:
+    fn add_session(session: &Session, audit: &AuditDraft) -> ();
+    fn find_session_by_mac(mac: &[u8; MAC_BYTES]) -> Option<Session>;
+    fn list_sessions(user: UserId, after: Option<SessionId>, limit: u16) -> Vec<Session>;
+    fn touch_session(id: SessionId, at: Timestamp) -> ();
+    fn revoke_session(user: UserId, id: SessionId, at: Timestamp, audit: &AuditDraft) -> bool;
+    fn revoke_sessions(user: UserId, except: Option<SessionId>, at: Timestamp, audit: &AuditDraft)
+        -> usize;
+    fn remove_sessions(ended_before: Timestamp) -> usize;
+}
+
+pass_on! { OneTimeTokenStore:
+    fn add_one_time_token(token: &OneTimeToken, audit: &AuditDraft) -> ();
+    fn use_one_time_token(
+        mac: &[u8; MAC_BYTES], purpose: TokenPurpose, at: Timestamp, audit: &AuditDraft
+    ) -> Option<OneTimeToken>;
+    fn remove_one_time_tokens(expired_before: Timestamp) -> usize;
+}
+
+pass_on! { AuditStore:
+    fn record_audit(draft: &AuditDraft) -> AuditEntry;
+    fn list_audit(chain: Option<OrgId>, filter: &AuditFilter, before: Option<u64>, limit: u16)
+        -> Vec<AuditEntry>;
+    fn read_audit(chain: Option<OrgId>, after: u64, limit: u16) -> Vec<AuditEntry>;
+    fn find_audit_head(chain: Option<OrgId>) -> Option<AuditHead>;
+}
+
+pass_on! { UsageStore:
+    fn record_usage(events: &[UsageEvent]) -> usize;
+    fn usage_totals(query: &UsageQuery) -> Vec<UsageRow>;
+    fn budget_spent(scope: BudgetScope, window_start: Timestamp) -> Money;
+    fn verify_books() -> BooksReport;
 }

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use tollgate_auth::{KeyText, Pepper};
 use tollgate_domain::{
-    ApiKey, BudgetPolicy, BudgetScope, KeyId, Limits, ModelPrice, OrgId, Organization, Price, Role,
-    Timestamp, UsageEvent,
+    Actor, ApiKey, AuditDraft, BudgetPolicy, BudgetScope, KeyId, Limits, ModelPrice, OrgId,
+    Organization, Price, Role, Timestamp, UsageEvent,
 };
 use tollgate_engine::{
     Catalog, Engine, EngineConfig, Inbound, ModelConfig, Reply, ReplyBody, TargetConfig,
@@ -103,14 +103,18 @@ impl World {
         let store = Arc::new(SwitchedStore::default());
         let org = OrgId::new(Uuid::now_v7());
         store
-            .add_organization(&Organization {
-                id: org,
-                name: "acme".to_owned(),
-                limits: plan.org_limits,
-                budget: plan.org_budget,
-                blocked: false,
-                created_at: now(),
-            })
+            .add_organization(
+                &Organization {
+                    id: org,
+                    name: "acme".to_owned(),
+                    limits: plan.org_limits,
+                    budget: plan.org_budget,
+                    blocked: false,
+                    created_at: now(),
+                    version: 1,
+                },
+                &audit(org),
+            )
             .unwrap();
         let config = LedgerConfig {
             journal_dir: dir.path().join("journal"),
@@ -169,21 +173,36 @@ impl World {
         let mut key = ApiKey {
             id: KeyId::new(Uuid::now_v7()),
             org_id: self.org,
+            team_id: None,
+            owner: None,
+            created_by: Actor::System,
             public_id: text.public_id().to_owned(),
             mac: self.pepper.mac(&text),
+            previous: None,
             name: "test".to_owned(),
-            role: Role::Member,
+            role: Role::Member.into(),
+            scopes: None,
             models: Vec::new(),
+            allowed_ips: Vec::new(),
             limits: Limits::default(),
             budget: None,
+            metadata: "{}".to_owned(),
+            tags: Vec::new(),
+            blocked: false,
             created_at: now(),
             expires_at: None,
             revoked_at: None,
+            version: 1,
         };
         change(&mut key);
-        self.store.add_api_key(&key).unwrap();
+        self.store.add_api_key(&key, &self.audit()).unwrap();
         self.engine.callers().refresh().unwrap();
         (text, key.id)
+    }
+
+    /// What is written down of a change in the organization.
+    pub(crate) fn audit(&self) -> AuditDraft {
+        audit(self.org)
     }
 
     pub(crate) fn key(&self) -> KeyText {
@@ -222,6 +241,10 @@ impl World {
     pub(crate) fn set_down(&self, is_down: bool) {
         self.store.is_down.store(is_down, Ordering::SeqCst);
     }
+}
+
+fn audit(org: OrgId) -> AuditDraft {
+    AuditDraft::done(Actor::System, "test", now()).in_chain(org)
 }
 
 /// A chat request of the model `m`.

@@ -1,7 +1,7 @@
 //! How connections to an SQLite file are made.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -17,6 +17,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlit
 /// while another connection writes: <https://sqlite.org/releaselog/3_51_3.html>.
 const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 const VERSION_MIN_NAME: &str = "3.51.3";
+
+/// How long a new file that is locked is left alone.
+const LOCKED_WAIT: Duration = Duration::from_millis(5);
 
 /// Makes connections to one file.
 #[derive(Clone)]
@@ -45,10 +48,21 @@ impl Connect {
         // What is committed is on the disk: the journal is deleted once its events are booked here,
         // so a commit that a power cut could take back would be usage lost. Batches make it one
         // flush in many events. The log is cut back to 64 MiB after a long read has made it grow.
-        self.establish(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA journal_size_limit = 67108864;",
-        )
+        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             PRAGMA journal_size_limit = 67108864;";
+        // While another connection makes a new file one with a write-ahead log, SQLite says that it is
+        // locked at once, whatever the time-out.
+        let started = Instant::now();
+        loop {
+            match self.establish(pragmas) {
+                Err(ConnectionError::CouldntSetupConfiguration(error))
+                    if is_locked(&error) && started.elapsed() < self.busy_timeout =>
+                {
+                    std::thread::sleep(LOCKED_WAIT);
+                }
+                done => return done,
+            }
+        }
     }
 
     fn establish(&self, pragmas: &str) -> Result<SqliteConnection, ConnectionError> {
@@ -81,6 +95,10 @@ impl Connect {
         wait(&mut connection, self.busy_timeout)?;
         Ok(connection)
     }
+}
+
+fn is_locked(error: &diesel::result::Error) -> bool {
+    error.to_string().contains("database is locked")
 }
 
 fn busy_timeout(time: Duration) -> String {

@@ -46,14 +46,14 @@ macro_rules! impl_usage_store {
                 check_usage_event, day_name,
             };
 
-            use $crate::rows::id_bytes;
+            use $crate::rows::{Rows, id_bytes};
             use $crate::schema::{budget_spent, usage_events, usage_rollups};
             use $crate::usage::{BudgetRow, PostingRow, ROWS_MAX, RollupRow, SumsRow, sums};
 
             impl UsageStore for $store {
                 fn record_usage(&self, events: &[UsageEvent]) -> Result<usize, StoreError> {
                     events.iter().try_for_each(check_usage_event)?;
-                    self.write(|connection| {
+                    self.write(Rows::All, |connection| {
                         let books = $insert(connection, events)?;
                         let rollups = books.rollups.iter().map(RollupRow::try_from);
                         let rollups: Vec<_> = rollups.collect::<Result<_, _>>()?;
@@ -110,7 +110,7 @@ macro_rules! impl_usage_store {
                         .map(|after| after.split('\0').next().unwrap_or_default());
                     macro_rules! totals {
                         ($column:expr, $after:expr) => {
-                            self.read(|connection| {
+                            self.read(Rows::Of(query.org), |connection| {
                                 let mut rows = table
                                     .group_by($column)
                                     .select(($column, sums!()))
@@ -151,7 +151,7 @@ macro_rules! impl_usage_store {
                     scope: BudgetScope,
                     window_start: Timestamp,
                 ) -> Result<Money, StoreError> {
-                    self.read(|connection| {
+                    self.read(Rows::Shared, |connection| {
                         let spent = budget_spent::table
                             .find((scope.to_string(), window_start.micros()))
                             .select(budget_spent::spent_nano_usd)
@@ -163,7 +163,7 @@ macro_rules! impl_usage_store {
 
                 fn verify_books(&self) -> Result<BooksReport, StoreError> {
                     use usage_events::*;
-                    self.snapshot(|connection| {
+                    self.snapshot(Rows::All, |connection| {
                         let mut recount = Books::default();
                         let mut after = Vec::new();
                         loop {

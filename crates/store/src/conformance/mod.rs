@@ -3,23 +3,31 @@
 //! ```
 //! # mod tests {
 //! use tollgate_store::MemoryStore;
+//! use tollgate_store::conformance::fixtures::TestSealer;
 //!
-//! tollgate_store::store_conformance!(Box::new(MemoryStore::default()));
+//! tollgate_store::store_conformance!(Box::new(MemoryStore::new(TestSealer::shared())));
 //! # }
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a rule that does not hold panics")]
 
 mod answers;
+pub mod audit;
 pub mod fixtures;
+pub mod invitations;
 pub mod keys;
+pub mod members;
 pub mod organizations;
 pub mod random;
+mod refusals;
 pub mod reports;
+pub mod sessions;
+pub mod teams;
 pub mod usage;
+pub mod users;
 
-/// Generates one test per rule. The expression makes an empty store behind something that
-/// dereferences to it, such as a `Box`.
+/// Generates one test per rule. The expression makes an empty store, which seals with
+/// [`TestSealer`](fixtures::TestSealer), behind something that dereferences to it, such as a `Box`.
 #[macro_export]
 macro_rules! store_conformance {
     ($empty:expr) => {
@@ -30,16 +38,51 @@ macro_rules! store_conformance {
                 ids_and_names_are_unique,
                 an_update_replaces_all_but_the_time_it_was_made,
                 an_update_needs_an_organization_and_a_free_name,
-                a_name_that_cannot_be_kept_is_refused;
+                a_name_that_cannot_be_kept_is_refused,
+                pages_of_organizations_follow_the_order_of_ids;
             keys:
                 a_key_is_found_as_it_was_added,
                 ids_and_public_ids_are_unique,
                 a_key_needs_its_organization,
                 another_organization_cannot_see_or_revoke_a_key,
                 pages_follow_the_order_of_ids,
+                lists_of_keys_are_filtered_by_team_and_owner,
+                an_update_of_a_key_needs_its_version,
                 revoking_again_changes_nothing,
                 the_epoch_grows_with_every_change_and_only_then,
                 a_text_that_cannot_be_kept_is_refused;
+            teams:
+                a_team_is_kept_changed_and_deleted,
+                names_of_teams_are_unique_while_they_are_there,
+                another_organization_cannot_see_or_change_a_team,
+                a_role_is_kept_changed_and_removed_when_nobody_has_it,
+                a_role_of_the_installation_is_refused;
+            invitations:
+                an_invitation_lets_one_user_in_once,
+                an_invitation_that_is_not_open_lets_nobody_in;
+            users:
+                a_user_is_found_as_they_were_added,
+                addresses_are_unique_while_they_are_there,
+                an_update_leaves_what_sign_ins_count,
+                a_user_who_is_deleted_leaves_no_way_in,
+                each_step_and_each_recovery_code_works_once;
+            members:
+                members_come_change_and_go,
+                a_member_needs_what_is_referred_to,
+                teams_have_members_of_their_organization,
+                every_change_to_rights_advances_the_epoch,
+                every_end_of_rights_advances_the_epoch_once;
+            sessions:
+                a_session_is_found_used_and_ended,
+                the_sessions_of_a_user_end_together,
+                sessions_that_ended_are_forgotten,
+                a_token_works_once_for_its_purpose;
+            audit:
+                every_change_has_its_entry_and_no_other,
+                chains_are_sealed_and_have_no_gaps,
+                lists_are_filtered_and_paged,
+                threads_that_write_one_chain_leave_no_gap,
+                an_entry_in_another_chain_is_refused_with_its_change;
             usage:
                 booking_again_changes_nothing,
                 only_what_is_new_of_a_batch_is_booked,
