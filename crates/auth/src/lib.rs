@@ -69,6 +69,8 @@
 //! let token = tokens.issue(&subject, now)?;
 //! assert_eq!(tokens.check(&token, now)?.subject, subject);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! A function that takes a proof cannot be called without the check:
 //!
 //! ```
