@@ -128,7 +128,7 @@ impl Callers {
     ) -> Result<Arc<Caller>, EngineError> {
         let caller = match self.remembered(key.public_id()) {
             Some(found) => found?,
-            None => self.look_up(key.public_id()).await?,
+            None => Box::pin(self.look_up(key.public_id())).await?,
         };
         let now = now();
         if !self.is_key_of(key, &caller.key, now) {

@@ -169,7 +169,8 @@ pub(crate) async fn open(
         AnswerBody::Whole(body) => open_refusal(status, &headers, body)?,
         AnswerBody::Stream(upstream) => {
             let decoder = StreamDecoder::new(admission.asked.hides_usage());
-            open_stream(upstream, decoder, deadline).await?
+            // Apart, so that answers that are whole do not carry its state along.
+            Box::pin(open_stream(upstream, decoder, deadline)).await?
         }
     };
     Ok(Opened {

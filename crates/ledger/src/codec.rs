@@ -25,7 +25,7 @@ const SETTLED: u8 = 3;
 const VERSION: u8 = 2;
 
 /// An attempt is under way: all that is known before its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Reserved {
     pub(crate) attempt_id: AttemptId,
     pub(crate) request_id: RequestId,
@@ -43,6 +43,27 @@ pub(crate) struct Reserved {
     pub(crate) known_prompt_tokens: u64,
     pub(crate) known_cost: Money,
     pub(crate) price_version: Arc<str>,
+}
+
+/// A [`Reserved`] to be written, which borrows what is long.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReservedParts<'a> {
+    pub(crate) attempt_id: AttemptId,
+    pub(crate) request_id: RequestId,
+    pub(crate) attempt: u16,
+    pub(crate) org_id: OrgId,
+    pub(crate) key_id: KeyId,
+    pub(crate) surface: Surface,
+    pub(crate) model: &'a str,
+    pub(crate) provider: &'a str,
+    pub(crate) upstream_model: &'a str,
+    pub(crate) started_at: Timestamp,
+    pub(crate) org_charge: Option<Charge>,
+    pub(crate) key_charge: Option<Charge>,
+    pub(crate) amount: Money,
+    pub(crate) known_prompt_tokens: u64,
+    pub(crate) known_cost: Money,
+    pub(crate) price_version: &'a str,
 }
 
 impl Reserved {
@@ -111,7 +132,7 @@ pub(crate) enum Step {
     Bad,
 }
 
-pub(crate) fn append_reserved(frames: &mut Vec<u8>, seed: u32, record: &Reserved) -> bool {
+pub(crate) fn append_reserved(frames: &mut Vec<u8>, seed: u32, record: &ReservedParts<'_>) -> bool {
     append(frames, seed, RESERVED, record)
 }
 
@@ -226,6 +247,29 @@ mod tests {
         reserved().into_unknown(None)
     }
 
+    impl Reserved {
+        fn parts(&self) -> ReservedParts<'_> {
+            ReservedParts {
+                attempt_id: self.attempt_id,
+                request_id: self.request_id,
+                attempt: self.attempt,
+                org_id: self.org_id,
+                key_id: self.key_id,
+                surface: self.surface,
+                model: &self.model,
+                provider: &self.provider,
+                upstream_model: &self.upstream_model,
+                started_at: self.started_at,
+                org_charge: self.org_charge,
+                key_charge: self.key_charge,
+                amount: self.amount,
+                known_prompt_tokens: self.known_prompt_tokens,
+                known_cost: self.known_cost,
+                price_version: &self.price_version,
+            }
+        }
+    }
+
     fn reserved() -> Reserved {
         Reserved {
             attempt_id: attempt(1),
@@ -269,7 +313,7 @@ mod tests {
             cost: Money::from_nano(80),
         };
         let mut frames = Vec::new();
-        assert!(append_reserved(&mut frames, SEED, &reserved()));
+        assert!(append_reserved(&mut frames, SEED, &reserved().parts()));
         assert!(append_checkpoint(&mut frames, SEED, &seen));
         assert!(append_settled(&mut frames, SEED, &event()));
         let golden = bytes(include_str!("../tests/golden/journal-v2.hex"));

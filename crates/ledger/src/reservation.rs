@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tollgate_domain::{
-    AttemptId, BudgetScope, KeyId, ModelPrice, Money, OrgId, Provenance, RequestId, Surface,
-    TerminalState, Timestamp, Usage, UsageEvent,
+    AttemptId, BudgetScope, Charge, KeyId, ModelPrice, Money, OrgId, Provenance, RequestId,
+    Surface, TerminalState, Timestamp, Usage, UsageEvent,
 };
 use tollgate_store::NAME_BYTES_MAX;
 
-use crate::books::{Account, Books, Hold};
-use crate::codec::{Checkpoint, Reserved};
+use crate::books::{Account, Hold};
+use crate::codec::{Checkpoint, ReservedParts};
 use crate::error::LedgerError;
 use crate::prices::LongContext;
 use crate::writer::{JournalWriter, Wait};
@@ -61,11 +61,34 @@ impl AttemptDraft {
     /// # Errors
     /// When that is more than can be expressed.
     pub fn cost(&self, usage: &Usage) -> Result<Money, tollgate_domain::MoneyError> {
-        let prompt_tokens = usage.prompt_tokens();
-        let tier = self.long_context.as_ref();
-        tier.filter(|tier| prompt_tokens > tier.above_prompt_tokens)
-            .map_or(&self.price, |tier| &tier.price)
-            .cost(usage)
+        cost(&self.price, self.long_context.as_ref(), usage)
+    }
+
+    /// Returns the event of which all is known but its end.
+    fn into_event(self, [org_charge, key_charge]: [Option<Charge>; 2]) -> UsageEvent {
+        UsageEvent {
+            attempt_id: self.attempt_id,
+            request_id: self.request_id,
+            attempt: self.attempt,
+            is_final: true,
+            org_id: self.org_id,
+            key_id: self.key_id,
+            surface: self.surface,
+            model: self.model,
+            provider: self.provider,
+            upstream_model: self.upstream_model,
+            started_at: self.started_at,
+            latency_us: 0,
+            first_token_us: None,
+            usage: Usage::default(),
+            provenance: Provenance::Missing,
+            cost: Money::ZERO,
+            price_version: self.price_version,
+            state: TerminalState::Unknown,
+            upstream_status: None,
+            org_charge,
+            key_charge,
+        }
     }
 
     fn check(&self, org: &Account, key: &Account) -> Result<(), LedgerError> {
@@ -90,6 +113,19 @@ impl AttemptDraft {
         }
         Ok(())
     }
+}
+
+/// What a usage costs; a long prompt may have a price of its own.
+fn cost(
+    price: &ModelPrice,
+    long_context: Option<&LongContext>,
+    usage: &Usage,
+) -> Result<Money, tollgate_domain::MoneyError> {
+    let prompt_tokens = usage.prompt_tokens();
+    long_context
+        .filter(|tier| prompt_tokens > tier.above_prompt_tokens)
+        .map_or(price, |tier| &tier.price)
+        .cost(usage)
 }
 
 /// How an attempt ended.
@@ -118,14 +154,22 @@ pub struct Outcome {
 #[must_use = "a reservation that is dropped is settled as if the client had left"]
 #[derive(Debug)]
 pub struct Reservation {
-    writer: JournalWriter,
-    books: Arc<Books>,
-    draft: AttemptDraft,
+    /// Apart, since a reservation is handed on more often than it is looked into; gone once settled.
+    open: Option<Box<Open>>,
+    attempt_id: AttemptId,
     reserved: Money,
+}
+
+/// An attempt under way, with the event that it will be.
+#[derive(Debug)]
+struct Open {
+    writer: JournalWriter,
+    event: UsageEvent,
+    price: ModelPrice,
+    long_context: Option<LongContext>,
     holds: [Option<Hold>; 2],
     seen: Usage,
     journaled_at: Option<Instant>,
-    is_settled: bool,
 }
 
 impl JournalWriter {
@@ -153,33 +197,39 @@ impl JournalWriter {
             input: draft.prompt_tokens_known,
             ..Usage::default()
         };
-        self.core.push_reserved(&Reserved {
+        self.core.push_reserved(&ReservedParts {
             attempt_id: draft.attempt_id,
             request_id: draft.request_id,
             attempt: draft.attempt,
             org_id: draft.org_id,
             key_id: draft.key_id,
             surface: draft.surface,
-            model: Arc::clone(&draft.model),
-            provider: Arc::clone(&draft.provider),
-            upstream_model: Arc::clone(&draft.upstream_model),
+            model: &draft.model,
+            provider: &draft.provider,
+            upstream_model: &draft.upstream_model,
             started_at: draft.started_at,
             org_charge,
             key_charge,
             amount,
             known_prompt_tokens: draft.prompt_tokens_known,
             known_cost: draft.cost(&prompt).unwrap_or(amount),
-            price_version: Arc::clone(&draft.price_version),
+            price_version: &draft.price_version,
         });
-        Ok(Reservation {
+        let attempt_id = draft.attempt_id;
+        let (price, long_context) = (draft.price, draft.long_context);
+        let open = Open {
             writer: self.clone(),
-            books: Arc::clone(&self.books),
-            draft,
-            reserved: amount,
+            event: draft.into_event([org_charge, key_charge]),
+            price,
+            long_context,
             holds,
             seen: Usage::default(),
             journaled_at: None,
-            is_settled: false,
+        };
+        Ok(Reservation {
+            open: Some(Box::new(open)),
+            attempt_id,
+            reserved: amount,
         })
     }
 }
@@ -188,7 +238,7 @@ impl Reservation {
     /// Returns which attempt it is for.
     #[must_use]
     pub const fn attempt_id(&self) -> AttemptId {
-        self.draft.attempt_id
+        self.attempt_id
     }
 
     /// Returns how much is set aside.
@@ -201,27 +251,34 @@ impl Reservation {
     /// dropped. Cheap enough for every chunk of a stream: it goes to the journal, to be charged if
     /// the process dies, at most once a second.
     pub fn checkpoint(&mut self, usage: &Usage) {
+        let (reserved, Some(open)) = (self.reserved, &mut self.open) else {
+            return;
+        };
         let usage = believed(*usage);
-        if self.seen == usage {
+        if open.seen == usage {
             return;
         }
-        self.seen = usage;
+        open.seen = usage;
         let is_recent = |at: Instant| at.elapsed() < CHECKPOINT_INTERVAL;
-        if self.journaled_at.is_some_and(is_recent) {
+        if open.journaled_at.is_some_and(is_recent) {
             return;
         }
-        self.journaled_at = Some(Instant::now());
-        self.writer.core.push_checkpoint(&Checkpoint {
-            attempt_id: self.draft.attempt_id,
+        open.journaled_at = Some(Instant::now());
+        open.writer.core.push_checkpoint(&Checkpoint {
+            attempt_id: self.attempt_id,
             usage,
-            cost: self.cost(&usage),
+            cost: open.cost(&usage, reserved),
         });
     }
 
     /// Gives back what is set aside: for an attempt that has failed, and that is settled only when it
     /// is known whether another follows. If it has cost something after all, that is charged in full.
     pub fn release(&mut self) {
-        for hold in self.holds.iter().flatten() {
+        for hold in self
+            .open
+            .iter()
+            .flat_map(|open| open.holds.iter().flatten())
+        {
             hold.release(self.reserved);
         }
         self.reserved = Money::ZERO;
@@ -231,61 +288,48 @@ impl Reservation {
     /// and charges the budgets. Never fails the caller, who has an answer that is paid for: while the
     /// journal cannot be written the record waits in memory, and nothing new is admitted.
     pub fn settle(mut self, outcome: Outcome) -> Settled {
-        self.book(outcome)
-    }
-
-    fn book(&mut self, outcome: Outcome) -> Settled {
-        self.is_settled = true;
-        let event = self.event(outcome);
-        let wait = self.writer.core.push_settled(&event);
-        if event.cost > self.reserved {
-            self.books.note_overrun();
-        }
-        let cycle = self.writer.core.journal.cycle();
-        for hold in self.holds.iter_mut().filter_map(Option::take) {
-            hold.settle(self.reserved, event.cost, cycle);
-        }
+        let wait = self.book(outcome);
         Settled {
-            cost: event.cost,
-            event,
+            cost: self
+                .open
+                .as_ref()
+                .map_or(Money::ZERO, |open| open.event.cost),
+            open: self.open.take(),
             wait,
         }
     }
 
-    fn event(&self, outcome: Outcome) -> UsageEvent {
-        let draft = &self.draft;
+    /// Books the attempt, which stays for whoever wants to see the event.
+    fn book(&mut self, outcome: Outcome) -> Option<Wait> {
+        let open = self.open.as_mut()?;
         let usage = believed(outcome.usage);
-        let [org_charge, key_charge] = self.holds.each_ref().map(|h| h.as_ref().map(|h| h.charge));
-        UsageEvent {
-            attempt_id: draft.attempt_id,
-            request_id: draft.request_id,
-            attempt: draft.attempt,
-            is_final: outcome.is_final,
-            org_id: draft.org_id,
-            key_id: draft.key_id,
-            surface: draft.surface,
-            model: Arc::clone(&draft.model),
-            provider: Arc::clone(&draft.provider),
-            upstream_model: Arc::clone(&draft.upstream_model),
-            started_at: draft.started_at,
-            latency_us: outcome.latency_us.min(TIME_US_MAX),
-            first_token_us: outcome.first_token_us.map(|time| time.min(TIME_US_MAX)),
-            usage,
-            provenance: outcome.provenance,
-            cost: self.cost(&usage),
-            price_version: Arc::clone(&draft.price_version),
-            state: outcome.state,
-            upstream_status: outcome.upstream_status,
-            org_charge,
-            key_charge,
+        open.event.cost = open.cost(&usage, self.reserved);
+        let event = &mut open.event;
+        event.usage = usage;
+        event.is_final = outcome.is_final;
+        event.latency_us = outcome.latency_us.min(TIME_US_MAX);
+        event.first_token_us = outcome.first_token_us.map(|time| time.min(TIME_US_MAX));
+        event.provenance = outcome.provenance;
+        event.state = outcome.state;
+        event.upstream_status = outcome.upstream_status;
+        let wait = open.writer.core.push_settled(event);
+        if event.cost > self.reserved {
+            open.writer.books.note_overrun();
         }
+        let cycle = open.writer.core.journal.cycle();
+        for hold in open.holds.iter_mut().filter_map(Option::take) {
+            hold.settle(self.reserved, event.cost, cycle);
+        }
+        wait
     }
+}
 
+impl Open {
     /// A cost that cannot be expressed is no usage that anybody had: the reserve bounds it.
-    fn cost(&self, usage: &Usage) -> Money {
-        self.draft.cost(usage).unwrap_or_else(|error| {
-            tracing::error!(attempt.id = %self.draft.attempt_id, %error, "unbelievable usage is charged as reserved");
-            self.reserved
+    fn cost(&self, usage: &Usage, reserved: Money) -> Money {
+        cost(&self.price, self.long_context.as_ref(), usage).unwrap_or_else(|error| {
+            tracing::error!(attempt.id = %self.event.attempt_id, %error, "unbelievable usage is charged as reserved");
+            reserved
         })
     }
 }
@@ -306,18 +350,17 @@ fn believed(usage: Usage) -> Usage {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.is_settled {
-            return;
-        }
-        let now = (self.writer.core.journal.now)();
-        let latency = now.micros().saturating_sub(self.draft.started_at.micros());
-        let provenance = if self.seen.is_zero() {
+        let Some(open) = &self.open else { return };
+        let now = (open.writer.core.journal.now)();
+        let latency = now.micros().saturating_sub(open.event.started_at.micros());
+        let provenance = if open.seen.is_zero() {
             Provenance::Missing
         } else {
             Provenance::Partial
         };
+        let usage = open.seen;
         self.book(Outcome {
-            usage: self.seen,
+            usage,
             provenance,
             state: TerminalState::ClientGone,
             upstream_status: None,
@@ -333,12 +376,17 @@ impl Drop for Reservation {
 pub struct Settled {
     /// What it cost.
     pub cost: Money,
-    /// The event as it will be in the store.
-    pub event: UsageEvent,
+    open: Option<Box<Open>>,
     wait: Option<Wait>,
 }
 
 impl Settled {
+    /// Returns the event as it will be in the store.
+    #[must_use]
+    pub fn event(&self) -> Option<&UsageEvent> {
+        self.open.as_ref().map(|open| &open.event)
+    }
+
     /// Returns whether [`durable`](Self::durable) has nothing to wait for.
     #[must_use]
     pub fn is_durable(&self) -> bool {
@@ -412,7 +460,7 @@ mod tests {
         let balance = open.org.balance(NOW).unwrap();
         assert_eq!((balance.spent, balance.held), (cost(25), Money::ZERO));
         assert!(open.ledger.drained(PATIENCE));
-        assert_eq!(open.store.events(), [settled.event]);
+        assert_eq!(open.store.events(), [settled.event().unwrap().clone()]);
         let start = balance.window_start;
         let spent = open.store.kept.budget_spent(ORG_SCOPE, start);
         assert_eq!(spent.unwrap(), cost(25));
@@ -478,7 +526,10 @@ mod tests {
             .writer
             .reserve(tomorrow, &open.org, &open.key, cost(100))
             .unwrap();
-        let charged = [old, new].map(|reservation| reservation.settle(outcome(1)).event.org_charge);
+        let charged = [old, new].map(|reservation| {
+            let settled = reservation.settle(outcome(1));
+            settled.event().unwrap().org_charge
+        });
         let starts = charged.map(|charge| charge.unwrap().window_start);
         assert_eq!(starts, [NOW.day(), NOW.plus_seconds(86_400).day()]);
     }
@@ -491,7 +542,7 @@ mod tests {
             .reserve(draft(1), &open.org, &open.key, cost(1))
             .unwrap();
         let settled = reservation.settle(outcome(u64::MAX));
-        assert_eq!(settled.event.usage, usage(Usage::BUCKET_MAX));
+        assert_eq!(settled.event().unwrap().usage, usage(Usage::BUCKET_MAX));
         assert_eq!(settled.cost, cost(Usage::BUCKET_MAX));
         assert_eq!(open.ledger.overruns(), 1);
         let dear = Price::from_pico_per_token(i64::MAX).unwrap();

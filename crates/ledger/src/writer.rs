@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tollgate_domain::UsageEvent;
 
 use crate::books::Books;
-use crate::codec::{self, Checkpoint, Record, Reserved, Step};
+use crate::codec::{self, Checkpoint, Record, ReservedParts, Step};
 use crate::config::Durability;
 use crate::disk::Sink;
 use crate::error::LedgerError;
@@ -144,7 +144,7 @@ impl Core {
     }
 
     /// Takes a record in, to be written with the tick's others.
-    pub(crate) fn push_reserved(&self, record: &Reserved) -> bool {
+    pub(crate) fn push_reserved(&self, record: &ReservedParts<'_>) -> bool {
         self.push(|frames| codec::append_reserved(frames, self.seed, record))
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::KeepAlive;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
@@ -219,7 +220,8 @@ fn http_server(
     .tcp_nodelay(true)
     // A client that closes its side has left: its upstream call is cancelled at once.
     .h1_allow_half_closed(false)
-    .keep_alive(Duration::from_secs(server.keep_alive_s))
+    // The sweeper ends idle connections, without a timer for each answer.
+    .keep_alive(KeepAlive::Os)
     .client_request_timeout(Duration::from_millis(server.head_timeout_ms))
     .client_disconnect_timeout(Duration::from_secs(2))
     .shutdown_timeout(server.drain_timeout_s)

@@ -24,17 +24,37 @@ pub(crate) struct Connection {
     doing: AtomicU8,
     since_ms: AtomicU64,
     socket: Socket,
-    clock: Instant,
+    clock: Arc<Clock>,
 }
 
 impl Connection {
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn set(&self, doing: u8) {
+        self.since_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+        self.doing.store(doing, Ordering::Release);
+    }
+}
+
+/// The time as it was at the last sweep: to look at it costs one load.
+#[derive(Debug)]
+struct Clock {
+    started: Instant,
+    swept_ms: AtomicU64,
+}
+
+impl Clock {
+    fn new() -> Arc<Self> {
+        let (started, swept_ms) = (Instant::now(), AtomicU64::new(0));
+        Arc::new(Self { started, swept_ms })
     }
 
-    fn set(&self, doing: u8) {
-        self.since_ms.store(self.now_ms(), Ordering::Relaxed);
-        self.doing.store(doing, Ordering::Release);
+    fn now_ms(&self) -> u64 {
+        self.swept_ms.load(Ordering::Relaxed)
+    }
+
+    /// Sets the clock; returns the time, and what it was before.
+    fn tick(&self) -> (u64, u64) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        (now, self.swept_ms.swap(now, Ordering::Relaxed))
     }
 }
 
@@ -70,7 +90,8 @@ impl Streaming {
 
     /// The client gets something of the stream.
     pub(crate) fn spoke(&self) {
-        self.0.since_ms.store(self.0.now_ms(), Ordering::Relaxed);
+        let now_ms = self.0.clock.now_ms();
+        self.0.since_ms.store(now_ms, Ordering::Relaxed);
     }
 }
 
@@ -86,7 +107,7 @@ pub(crate) struct Sweeper {
     connections: Mutex<Vec<Weak<Connection>>>,
     wait_max: Duration,
     unread_max: Duration,
-    clock: Instant,
+    clock: Arc<Clock>,
 }
 
 impl Sweeper {
@@ -98,7 +119,7 @@ impl Sweeper {
             connections,
             wait_max,
             unread_max,
-            clock: Instant::now(),
+            clock: Clock::new(),
         })
     }
 
@@ -110,7 +131,7 @@ impl Sweeper {
         let Ok(socket) = SockRef::from(stream).try_clone() else {
             return;
         };
-        let clock = self.clock;
+        let clock = Arc::clone(&self.clock);
         let connection = Arc::new(Connection {
             doing: AtomicU8::new(WAITING),
             since_ms: AtomicU64::new(0),
@@ -125,13 +146,16 @@ impl Sweeper {
     /// Ends the connections that have waited too long, and forgets those that are gone. Returns how many are open.
     pub(crate) fn sweep(&self) -> usize {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let now = millis(self.clock.elapsed());
+        let (now, before) = self.clock.tick();
+        // What has begun since the sweep before has the time of that one.
+        let uncertain = now.saturating_sub(before);
         let mut connections = self.connections.lock();
         connections.retain(|weak| {
             let Some(connection) = weak.upgrade() else {
                 return false;
             };
-            let waited = now.saturating_sub(connection.since_ms.load(Ordering::Relaxed));
+            let since = connection.since_ms.load(Ordering::Relaxed);
+            let waited = now.saturating_sub(since).saturating_sub(uncertain);
             let is_over = match connection.doing.load(Ordering::Acquire) {
                 WAITING => waited > millis(self.wait_max),
                 STREAMING => waited > millis(self.unread_max),
