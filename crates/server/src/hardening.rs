@@ -1,12 +1,16 @@
 //! What holds for every request and every answer: a well-formed host, bounded heads, safe headers.
 
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::Error;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::middleware::Next;
 use actix_web::web::Data;
+use pin_project_lite::pin_project;
 use tollgate_domain::RequestId;
 use tollgate_validation::host_header;
 use uuid::Uuid;
@@ -45,27 +49,101 @@ const CAREFUL: [(HeaderName, HeaderValue); 2] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Refuses what no handler should see, and adds the headers that no answer should lack.
-pub(crate) async fn harden(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let connection = request.request().conn_data::<Arc<Connection>>();
-    let _handling = connection.map(Handling::begin);
-    let refusal = {
+/// Refuses what no handler should see, and adds the headers that no answer should lack. A middleware
+/// with a future of its own: it is around every request, and boxes nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Harden;
+
+impl<S> Transform<S, ServiceRequest> for Harden
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Transform = Hardened<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Hardened(service)))
+    }
+}
+
+/// A service that is hardened.
+#[derive(Debug)]
+pub(crate) struct Hardened<S>(S);
+
+impl<S> Service<ServiceRequest> for Hardened<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Future = Hardening<S::Future>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let connection = request.request().conn_data::<Arc<Connection>>();
+        let handling = connection.map(Handling::begin);
         let state = request.app_data::<Data<WorkerState>>();
-        check(
-            &request,
-            state.map_or(&[], |state| &state.shared().allowed_hosts),
-        )
-    };
-    let mut response = match refusal {
-        Some(error) => {
-            let answer = error.respond(request.path());
-            request.into_response(answer).map_into_boxed_body()
+        let hosts = state.map_or(&[][..], |state| &state.shared().allowed_hosts);
+        match check(&request, hosts) {
+            Some(error) => {
+                let answer = error.respond(request.path());
+                let response = Some(request.into_response(answer));
+                Hardening::Refused { response, handling }
+            }
+            None => Hardening::Handled {
+                answering: self.0.call(request),
+                handling,
+            },
         }
-        None => next.call(request).await?.map_into_boxed_body(),
-    };
+    }
+}
+
+pin_project! {
+    /// An answer to come.
+    #[project = HardeningStep]
+    pub(crate) enum Hardening<F> {
+        Refused {
+            response: Option<ServiceResponse<BoxBody>>,
+            handling: Option<Handling>,
+        },
+        Handled {
+            #[pin]
+            answering: F,
+            handling: Option<Handling>,
+        },
+    }
+}
+
+impl<F> Future for Hardening<F>
+where
+    F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
+{
+    type Output = Result<ServiceResponse<BoxBody>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (answer, handling) = match self.project() {
+            // Polled again after its end, it stays pending: there is nothing left to say.
+            HardeningStep::Refused { response, handling } => match response.take() {
+                Some(response) => (Ok(response), handling),
+                None => return Poll::Pending,
+            },
+            HardeningStep::Handled {
+                answering,
+                handling,
+            } => (ready!(answering.poll(cx)), handling),
+        };
+        drop(handling.take());
+        Poll::Ready(answer.map(with_safe_headers))
+    }
+}
+
+fn with_safe_headers(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let headers = response.headers_mut();
     for (name, value) in SAFE {
         headers.insert(name, value);
@@ -78,7 +156,7 @@ pub(crate) async fn harden(
     if !headers.contains_key(&REQUEST_ID) {
         headers.insert(REQUEST_ID, id_value(RequestId::new(Uuid::now_v7())));
     }
-    Ok(response)
+    response
 }
 
 pub(crate) fn id_value(id: RequestId) -> HeaderValue {

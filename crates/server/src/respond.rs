@@ -8,7 +8,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use tollgate_engine::{AnswerStream, Rate, Reply, ReplyBody};
 use tollgate_providers::{AnswerHeader, AnswerHeaders};
@@ -126,13 +126,34 @@ fn rate(response: &mut HttpResponseBuilder, own: Option<Rate>, names: [HeaderNam
     response
         .insert_header((limit, HeaderValue::from(rate.limit)))
         .insert_header((remaining, HeaderValue::from(rate.remaining)))
-        .insert_header((reset, format!("{}ms", rate.reset.as_millis())));
+        .insert_header((reset, tail(rate.reset.as_millis(), "ms")));
 }
 
 /// Milliseconds with three digits after the point.
-fn millis(time: Duration) -> String {
+fn millis(time: Duration) -> HeaderValue {
     let micros = time.as_micros();
-    format!("{}.{:03}", micros / 1_000, micros % 1_000)
+    let mut buffer = itoa::Buffer::new();
+    // A digit more in front keeps the zeros in between.
+    let fraction = buffer.format(1_000 + micros % 1_000);
+    let fraction = fraction.strip_prefix('1').unwrap_or(fraction);
+    let mut text = BytesMut::with_capacity(24);
+    text.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
+    text.extend_from_slice(b".");
+    text.extend_from_slice(fraction.as_bytes());
+    value_of(text)
+}
+
+/// A number and its unit.
+fn tail(number: u128, unit: &'static str) -> HeaderValue {
+    let mut text = BytesMut::with_capacity(24);
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    text.extend_from_slice(unit.as_bytes());
+    value_of(text)
+}
+
+fn value_of(text: BytesMut) -> HeaderValue {
+    const NONE: HeaderValue = HeaderValue::from_static("");
+    HeaderValue::from_maybe_shared(text.freeze()).unwrap_or(NONE)
 }
 
 fn content_type(upstream: &AnswerHeaders) -> HeaderValue {
@@ -177,4 +198,22 @@ pub(crate) fn json(body: Bytes) -> HttpResponse {
             HeaderValue::from_static("application/json"),
         ))
         .body(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_to_the_last_digit() {
+        for (micros, expected) in [
+            (0, "0.000"),
+            (1, "0.001"),
+            (999, "0.999"),
+            (12_034, "12.034"),
+        ] {
+            assert_eq!(millis(Duration::from_micros(micros)), expected);
+        }
+        assert_eq!(tail(60_000, "ms"), "60000ms");
+    }
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::KeepAlive;
-use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,7 +19,7 @@ use tollgate_engine::now;
 
 use crate::assemble::Parts;
 use crate::body::BodyLimits;
-use crate::hardening::harden;
+use crate::hardening::Harden;
 use crate::observe::{Observer, Telemetry};
 use crate::problem::Failure;
 use crate::routes::register;
@@ -196,7 +195,7 @@ fn http_server(
     let (parts, shared, observer) = (Arc::clone(parts), Arc::clone(shared), Arc::clone(observer));
     let (sweeper, tasks) = (Arc::clone(sweeper), tasks.clone());
     let http = HttpServer::new(move || {
-        let app = App::new().wrap(from_fn(harden)).configure(register);
+        let app = App::new().wrap(Harden).configure(register);
         match parts.worker(&tasks) {
             Ok(worker) => app.app_data(Data::new(WorkerState::new(
                 worker,

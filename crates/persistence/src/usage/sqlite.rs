@@ -10,35 +10,67 @@ use tollgate_store::{Books, Posting};
 use crate::error::Failure;
 use crate::usage::{EventRow, event_columns};
 
-/// Adds the events that are not there yet and returns the sums over those. One prepared statement
-/// per event: no call leaves the process, and each says whether its event was new.
+/// How many events one statement adds. More would cost no less (`examples/bench_usage.rs`).
+const MANY: usize = 64;
+
+/// Adds the events that are not there yet and returns the sums over those. What is new is added many
+/// at a time; where one of them is not, that is undone, and they are added one by one, each saying
+/// whether it was new.
 pub(crate) fn insert(
     connection: &mut SqliteConnection,
     events: &[UsageEvent],
 ) -> Result<Books, Failure> {
     let mut books = Books::default();
-    for event in events {
-        let added = InsertEvent(EventRow::try_from(event)?).execute(connection)?;
-        if added > 0 {
-            books.post(&Posting::from(event));
+    let mut rows = Vec::with_capacity(MANY);
+    for events in events.chunks(MANY) {
+        rows.clear();
+        for event in events {
+            rows.push(EventRow::try_from(event)?);
+        }
+        if events.len() == MANY && are_all_added(connection, &rows)? {
+            events
+                .iter()
+                .for_each(|event| books.post(&Posting::from(event)));
+            continue;
+        }
+        for (event, row) in events.iter().zip(rows.chunks(1)) {
+            if InsertEvents::<1>(row).execute(connection)? > 0 {
+                books.post(&Posting::from(event));
+            }
         }
     }
     Ok(books)
 }
 
-/// The statement, as a query of its own: what Diesel derives for so wide a row renders its text anew
-/// for each one and takes twice the time (`examples/bench_usage.rs`).
-struct InsertEvent<'a>(EventRow<'a>);
+/// Adds all of these rows, or none when one is there already; returns which it was.
+fn are_all_added(connection: &mut SqliteConnection, rows: &[EventRow<'_>]) -> QueryResult<bool> {
+    let added = connection.transaction(|connection| {
+        let added = InsertEvents::<MANY>(rows).execute(connection)?;
+        if added < rows.len() {
+            return Err(diesel::result::Error::RollbackTransaction);
+        }
+        Ok(())
+    });
+    match added {
+        Ok(()) => Ok(true),
+        Err(diesel::result::Error::RollbackTransaction) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
-impl QueryId for InsertEvent<'_> {
-    type QueryId = InsertEvent<'static>;
+/// The statement that adds `N` rows, as a query of its own: what Diesel derives for so wide a row
+/// renders its text anew each time and takes twice as long (`examples/bench_usage.rs`).
+struct InsertEvents<'a, const N: usize>(&'a [EventRow<'a>]);
+
+impl<const N: usize> QueryId for InsertEvents<'_, N> {
+    type QueryId = InsertEvents<'static, N>;
 
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl RunQueryDsl<SqliteConnection> for InsertEvent<'_> {}
+impl<const N: usize> RunQueryDsl<SqliteConnection> for InsertEvents<'_, N> {}
 
-impl QueryFragment<Sqlite> for InsertEvent<'_> {
+impl<const N: usize> QueryFragment<Sqlite> for InsertEvents<'_, N> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         macro_rules! statement {
             ($first:ident: $first_type:ty, $($column:ident: $sql_type:ty,)+) => {
@@ -46,17 +78,21 @@ impl QueryFragment<Sqlite> for InsertEvent<'_> {
                     "INSERT INTO usage_events (",
                     stringify!($first),
                     $(", ", stringify!($column),)+
-                    ") VALUES (",
+                    ") VALUES ",
                 ));
-                out.push_bind_param::<$first_type, _>(&self.0.$first)?;
-                $(
-                    out.push_sql(", ");
-                    out.push_bind_param::<$sql_type, _>(&self.0.$column)?;
-                )+
+                for (at, row) in self.0.iter().enumerate() {
+                    out.push_sql(if at == 0 { "(" } else { ", (" });
+                    out.push_bind_param::<$first_type, _>(&row.$first)?;
+                    $(
+                        out.push_sql(", ");
+                        out.push_bind_param::<$sql_type, _>(&row.$column)?;
+                    )+
+                    out.push_sql(")");
+                }
             };
         }
         event_columns!(statement);
-        out.push_sql(") ON CONFLICT DO NOTHING");
+        out.push_sql(" ON CONFLICT DO NOTHING");
         Ok(())
     }
 }
