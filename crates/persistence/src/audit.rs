@@ -205,7 +205,7 @@ macro_rules! impl_audit_store {
                     }
                     let (seq, previous) = found.ok_or(diesel::result::Error::NotFound)?;
                     let mut entry = draft.follow(version(seq)?, mac_bytes(&previous)?);
-                    entry.seal = self.sealer.seal(&entry);
+                    entry.seal = self.sealer.get()?.seal(&entry);
                     diesel::insert_into(audit_entries::table)
                         .values(AuditRow::from(entry.clone()))
                         .execute(connection)?;

@@ -54,6 +54,7 @@ mod audit;
 mod custom_roles;
 mod error;
 mod invitations;
+mod late_sealer;
 mod memberships;
 mod migrations;
 mod open;
@@ -63,6 +64,7 @@ mod pool;
 mod postgres;
 mod rows;
 mod schema;
+mod secrets;
 mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -71,7 +73,7 @@ mod usage;
 mod users;
 
 pub use self::error::PersistenceError;
-pub use self::open::{Database, PoolOptions, PoolState, migrate_down, open};
+pub use self::open::{Database, PoolOptions, PoolState, migrate_down, open, open_unsealed};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]

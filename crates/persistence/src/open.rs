@@ -59,6 +59,10 @@ pub struct PoolState {
 pub trait Database: Store {
     /// Returns how full each pool of connections is.
     fn pool_state(&self) -> Vec<PoolState>;
+
+    /// Takes what seals audit entries, for a database that was [opened without](open_unsealed). One that
+    /// it has already stays.
+    fn seal_with(&self, sealer: Arc<dyn AuditSealer>);
 }
 
 enum Address<'a> {
@@ -103,13 +107,28 @@ pub fn open(
     options: &PoolOptions,
     sealer: Arc<dyn AuditSealer>,
 ) -> Result<Arc<dyn Database>, PersistenceError> {
+    let database = open_unsealed(url, options)?;
+    database.seal_with(sealer);
+    Ok(database)
+}
+
+/// As [`open`], before it is known what seals audit entries: that key is kept in the database itself,
+/// sealed. Until [`Database::seal_with`] has it, every change that is written down is refused as
+/// `Unavailable`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_unsealed(
+    url: &str,
+    options: &PoolOptions,
+) -> Result<Arc<dyn Database>, PersistenceError> {
     Ok(match Address::parse(url)? {
         #[cfg(feature = "sqlite")]
-        Address::File(path) => Arc::new(crate::SqliteStore::open(path, options, sealer)?),
+        Address::File(path) => Arc::new(crate::SqliteStore::open_unsealed(path, options)?),
         #[cfg(feature = "sqlite")]
-        Address::Memory => Arc::new(crate::SqliteStore::in_memory(options, sealer)?),
+        Address::Memory => Arc::new(crate::SqliteStore::in_memory_unsealed(options)?),
         #[cfg(feature = "postgres")]
-        Address::Server(url) => Arc::new(crate::PostgresStore::open(url, options, sealer)?),
+        Address::Server(url) => Arc::new(crate::PostgresStore::open_unsealed(url, options)?),
     })
 }
 

@@ -14,6 +14,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tollgate_store::{AuditSealer, Store, StoreError};
 
 use crate::error::{Failure, PersistenceError, in_transaction};
+use crate::late_sealer::LateSealer;
 use crate::migrations::{self, MigrationFailure};
 use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
@@ -31,7 +32,7 @@ const MIGRATION_LOCK: i64 = 0x746f_6c6c_6761_7465;
 /// by a restart of the server, is replaced without the caller noticing.
 pub struct PostgresStore {
     connections: Connections<PgConnection>,
-    pub(crate) sealer: Arc<dyn AuditSealer>,
+    pub(crate) sealer: LateSealer,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -56,6 +57,15 @@ impl PostgresStore {
         options: &PoolOptions,
         sealer: Arc<dyn AuditSealer>,
     ) -> Result<Self, PersistenceError> {
+        let store = Self::open_unsealed(url, options)?;
+        store.sealer.set(sealer);
+        Ok(store)
+    }
+
+    pub(crate) fn open_unsealed(
+        url: &str,
+        options: &PoolOptions,
+    ) -> Result<Self, PersistenceError> {
         let url = with_time_limits(url);
         let role = options.app_role.as_deref().map(quoted).transpose()?;
         migrate(&url, options, |connection, migrations| {
@@ -75,7 +85,7 @@ impl PostgresStore {
         );
         Ok(Self {
             connections,
-            sealer,
+            sealer: LateSealer::default(),
         })
     }
 
@@ -172,6 +182,10 @@ impl Database for PostgresStore {
     fn pool_state(&self) -> Vec<PoolState> {
         vec![self.connections.state()]
     }
+
+    fn seal_with(&self, sealer: Arc<dyn AuditSealer>) {
+        self.sealer.set(sealer);
+    }
 }
 
 crate::api_keys::impl_api_key_store!(PostgresStore);
@@ -180,6 +194,7 @@ crate::custom_roles::impl_role_store!(PostgresStore);
 crate::invitations::impl_invitation_store!(PostgresStore);
 crate::memberships::impl_membership_store!(PostgresStore);
 crate::organizations::impl_organization_store!(PostgresStore);
+crate::secrets::impl_secret_store!(PostgresStore);
 crate::sessions::impl_session_stores!(PostgresStore);
 crate::teams::impl_team_store!(PostgresStore);
 crate::users::impl_user_store!(PostgresStore);
@@ -277,10 +292,9 @@ mod tests {
             Connections::new("postgres", 1, std::time::Duration::from_millis(1), || {
                 establish("postgres://u:hunter2@127.0.0.1:1/db", "")
             });
-        let sealer = tollgate_store::conformance::fixtures::TestSealer::shared();
         let store = PostgresStore {
             connections,
-            sealer,
+            sealer: LateSealer::default(),
         };
         assert!(!format!("{store:?}").contains("hunter2"));
         let error = store.ping().unwrap_err();

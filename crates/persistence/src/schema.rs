@@ -243,6 +243,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    installation_secrets (name) {
+        name -> Text,
+        sealed -> Binary,
+        key_id -> Text,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
     audit_heads (org_id) {
         org_id -> Binary,
         seq -> BigInt,

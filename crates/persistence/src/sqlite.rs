@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tollgate_store::{AuditSealer, Store, StoreError};
 
 use crate::error::{Failure, PersistenceError, in_transaction};
+use crate::late_sealer::LateSealer;
 use crate::migrations;
 use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
@@ -30,7 +31,7 @@ pub struct SqliteStore {
     readers: Option<Connections<SqliteConnection>>,
     connect: Connect,
     acquire_timeout: Duration,
-    pub(crate) sealer: Arc<dyn AuditSealer>,
+    pub(crate) sealer: LateSealer,
 }
 
 impl fmt::Debug for SqliteStore {
@@ -52,6 +53,15 @@ impl SqliteStore {
         options: &PoolOptions,
         sealer: Arc<dyn AuditSealer>,
     ) -> Result<Self, PersistenceError> {
+        let store = Self::open_unsealed(path, options)?;
+        store.sealer.set(sealer);
+        Ok(store)
+    }
+
+    pub(crate) fn open_unsealed(
+        path: &Path,
+        options: &PoolOptions,
+    ) -> Result<Self, PersistenceError> {
         make_file(path).map_err(PersistenceError::File)?;
         let connect = Connect::new(path, options)?;
         let writer = connect.migrated(options, migrations::up)?;
@@ -67,7 +77,7 @@ impl SqliteStore {
             readers: Some(readers),
             connect,
             acquire_timeout: options.acquire_timeout,
-            sealer,
+            sealer: LateSealer::default(),
         })
     }
 
@@ -79,13 +89,19 @@ impl SqliteStore {
         options: &PoolOptions,
         sealer: Arc<dyn AuditSealer>,
     ) -> Result<Self, PersistenceError> {
+        let store = Self::in_memory_unsealed(options)?;
+        store.sealer.set(sealer);
+        Ok(store)
+    }
+
+    pub(crate) fn in_memory_unsealed(options: &PoolOptions) -> Result<Self, PersistenceError> {
         let connect = Connect::new(Path::new(":memory:"), options)?;
         Ok(Self {
             writer: Mutex::new(Some(connect.migrated(options, migrations::up)?)),
             readers: None,
             connect,
             acquire_timeout: options.acquire_timeout,
-            sealer,
+            sealer: LateSealer::default(),
         })
     }
 
@@ -164,6 +180,10 @@ impl Database for SqliteStore {
         let readers = self.readers.as_ref().map(Connections::state);
         readers.into_iter().chain([writer]).collect()
     }
+
+    fn seal_with(&self, sealer: Arc<dyn AuditSealer>) {
+        self.sealer.set(sealer);
+    }
 }
 
 crate::api_keys::impl_api_key_store!(SqliteStore);
@@ -172,6 +192,7 @@ crate::custom_roles::impl_role_store!(SqliteStore);
 crate::invitations::impl_invitation_store!(SqliteStore);
 crate::memberships::impl_membership_store!(SqliteStore);
 crate::organizations::impl_organization_store!(SqliteStore);
+crate::secrets::impl_secret_store!(SqliteStore);
 crate::sessions::impl_session_stores!(SqliteStore);
 crate::teams::impl_team_store!(SqliteStore);
 crate::users::impl_user_store!(SqliteStore);
@@ -187,8 +208,8 @@ pub(crate) fn migrate_down(path: &Path, options: &PoolOptions) -> Result<(), Per
 #[cfg(test)]
 mod tests {
     use diesel::connection::SimpleConnection;
-    use tollgate_store::UsageStore;
-    use tollgate_store::conformance::fixtures::{TestSealer, event};
+    use tollgate_store::conformance::fixtures::{TestSealer, audit, event, org_id, organization};
+    use tollgate_store::{OrganizationStore, UsageStore};
 
     use super::*;
 
@@ -246,6 +267,20 @@ mod tests {
         pages(100_000).unwrap();
         assert_eq!(store.record_usage(&events).unwrap(), 2_000);
         assert_eq!(store.verify_books().unwrap().mismatches, []);
+    }
+
+    #[test]
+    fn changes_wait_for_the_sealer_of_their_audit_entries() {
+        let store = SqliteStore::in_memory_unsealed(&PoolOptions::default()).unwrap();
+        let add = || store.add_organization(&organization(1), &audit(1));
+        let refused = add();
+        assert!(
+            matches!(refused, Err(StoreError::Unavailable(_))),
+            "{refused:?}"
+        );
+        assert_eq!(store.find_organization(org_id(1)).unwrap(), None);
+        store.seal_with(TestSealer::shared());
+        add().unwrap();
     }
 
     #[test]

@@ -47,6 +47,7 @@ mod memberships;
 mod memory;
 mod organizations;
 mod roles;
+mod secrets;
 mod sessions;
 mod teams;
 mod usage;
@@ -66,6 +67,9 @@ pub use self::memberships::{MEMBERSHIP, MembershipStore};
 pub use self::memory::MemoryStore;
 pub use self::organizations::{ORGANIZATION, OrganizationStore};
 pub use self::roles::{ROLE, ROLE_IN_USE, RoleStore};
+pub use self::secrets::{
+    SEALED_BYTES_MAX, SECRET, SECRET_NAME_BYTES_MAX, SealedSecret, SecretStore, check_secret,
+};
 pub use self::sessions::{ONE_TIME_TOKEN, OneTimeTokenStore, SESSION, SessionStore};
 pub use self::teams::{TEAM, TeamStore};
 pub use self::usage::{BooksReport, Mismatch, UsageQuery, UsageRow, UsageStore};
@@ -84,6 +88,7 @@ pub trait Store:
     + SessionStore
     + OneTimeTokenStore
     + AuditStore
+    + SecretStore
     + UsageStore
 {
     /// Returns whether the backend answers at all; used by health pages.

@@ -9,8 +9,9 @@ use tollgate_domain::{
 };
 use tollgate_store::{
     ApiKeyStore, AuditFilter, AuditHead, AuditStore, BooksReport, InvitationStore, KeyFilter,
-    MembershipStore, MemoryStore, OneTimeTokenStore, OrganizationStore, RoleStore, SessionStore,
-    Store, StoreError, TeamStore, UsageQuery, UsageRow, UsageStore, UserStore,
+    MembershipStore, MemoryStore, OneTimeTokenStore, OrganizationStore, RoleStore, SealedSecret,
+    SecretStore, SessionStore, Store, StoreError, TeamStore, UsageQuery, UsageRow, UsageStore,
+    UserStore,
 };
 
 #[derive(Debug, Default)]
@@ -183,4 +184,26 @@ pass_on! { UsageStore:
     fn usage_totals(query: &UsageQuery) -> Vec<UsageRow>;
     fn budget_spent(scope: BudgetScope, window_start: Timestamp) -> Money;
     fn verify_books() -> BooksReport;
+}
+
+impl SecretStore for SwitchedStore {
+    fn add_secrets(&self, secrets: &[SealedSecret]) -> Result<(), StoreError> {
+        self.up()?.add_secrets(secrets)
+    }
+
+    fn list_secrets(
+        &self,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<Vec<SealedSecret>, StoreError> {
+        self.up()?.list_secrets(after, limit)
+    }
+
+    fn replace_secrets(
+        &self,
+        secrets: &[SealedSecret],
+        audit: &AuditDraft,
+    ) -> Result<(), StoreError> {
+        self.up()?.replace_secrets(secrets, audit)
+    }
 }

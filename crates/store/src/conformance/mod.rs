@@ -21,6 +21,7 @@ pub mod organizations;
 pub mod random;
 mod refusals;
 pub mod reports;
+pub mod secrets;
 pub mod sessions;
 pub mod teams;
 pub mod usage;
@@ -83,6 +84,11 @@ macro_rules! store_conformance {
                 lists_are_filtered_and_paged,
                 threads_that_write_one_chain_leave_no_gap,
                 an_entry_in_another_chain_is_refused_with_its_change;
+            secrets:
+                a_secret_is_added_once,
+                secrets_are_replaced_together,
+                threads_that_add_secrets_agree,
+                a_secret_that_cannot_be_kept_is_refused;
             usage:
                 booking_again_changes_nothing,
                 only_what_is_new_of_a_batch_is_booked,

@@ -4,6 +4,7 @@ mod audit;
 mod invitations;
 mod keys;
 mod people;
+mod secrets;
 mod sessions;
 mod teams;
 mod usage;
@@ -24,6 +25,7 @@ use crate::audit::AuditSealer;
 use crate::books::Books;
 use crate::check::check_audit;
 use crate::error::StoreError;
+use crate::secrets::SealedSecret;
 
 /// Keeps everything in memory, without a bound: for tests and throw-away servers.
 #[derive(Debug)]
@@ -64,6 +66,7 @@ struct State {
     sessions: BTreeMap<SessionId, Session>,
     tokens: HashMap<[u8; MAC_BYTES], OneTimeToken>,
     audit: BTreeMap<Option<OrgId>, Vec<AuditEntry>>,
+    secrets: BTreeMap<String, SealedSecret>,
     events: BTreeMap<AttemptId, UsageEvent>,
     books: Books,
 }
@@ -82,6 +85,10 @@ enum Change {
 impl Change {
     const fn auth_if(is_change: bool) -> Self {
         if is_change { Self::Auth } else { Self::None }
+    }
+
+    const fn audited_if(is_change: bool) -> Self {
+        if is_change { Self::Audited } else { Self::None }
     }
 }
 
