@@ -41,10 +41,14 @@ fn check_invalid(done: &Result<(), AccountError>, what: &str) {
 fn t_reset_a_link_sets_the_password_once_and_ends_all_sessions() {
     let desk = Desk::new();
     let session = desk.sign_in(NOW);
+    let forgot = desk.try_sign_in("ann@example.com", "forgotten", None, NOW);
+    assert!(forgot.is_err());
     let link = token(&desk, "ann@example.com");
     assert!(desk.is_in(&session, NOW), "asking ends nothing");
+    assert_eq!(desk.user(ANN).failed_sign_ins, 1);
     reset(&desk, &link, OTHER_PASSWORD, 29).unwrap();
     assert!(!desk.is_in(&session, NOW));
+    assert_eq!(desk.user(ANN).failed_sign_ins, 0);
     let entry = desk.last_entry();
     assert_eq!(entry.actor, Actor::User(ANN));
     let old = desk.try_sign_in("ann@example.com", PASSWORD, None, NOW);
