@@ -3,6 +3,7 @@
 use tollgate_auth::KeyError;
 use tollgate_domain::ErrorKind;
 use tollgate_store::StoreError;
+use tollgate_validation::ValidationError;
 
 /// Why a use case did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum ControlError {
     /// A value is not what it must be.
     #[error("{0}")]
     Invalid(&'static str),
+    /// An input breaks its rules.
+    #[error(transparent)]
+    Input(#[from] ValidationError),
     /// The store did not do its part.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -32,6 +36,7 @@ impl ControlError {
             Self::Exceeds(_) => ErrorKind::Forbidden,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Invalid(_) => ErrorKind::InvalidRequest,
+            Self::Input(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Key(_) => ErrorKind::Internal,
         }

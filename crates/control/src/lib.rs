@@ -1,6 +1,6 @@
 //! What operators and organizations do: make and revoke keys, read usage.
 //!
-//! Each use case takes the proof of its permission ([`tollgate_auth::Granted`]) and input that was
+//! Each use case takes the proof of its permission ([`tollgate_auth::Granted`], [`tollgate_auth::Reach`]) and input that was
 //! validated ([`tollgate_validation::Valid`]), so that neither can be forgotten. It must not know
 //! HTTP. Methods block: call them off the threads that serve requests.
 //!
@@ -11,8 +11,8 @@
 //! use tollgate_validation::{NewApiKey, Valid};
 //!
 //! let input: Valid<NewApiKey> = Valid::from_json(br#"{"name":"ci","max_budget":"5"}"#)?;
-//! let granted = Granted::<KeysManage>::check(owner)?;
-//! let created = control.create_key(&granted, input, tollgate_domain::Timestamp::default())?;
+//! let reach = Granted::<KeysManage>::reach(owner)?;
+//! let created = control.create_key(&reach, input, tollgate_domain::Timestamp::default())?;
 //! println!("shown once: {}", created.key);
 //! # Ok(())
 //! # }
@@ -55,10 +55,12 @@
 //! ```
 
 mod accounts;
+mod attenuate;
 mod audit;
 mod bootstrap;
 mod error;
 mod keys;
+mod limits;
 mod organizations;
 mod usage;
 mod views;
@@ -70,6 +72,6 @@ pub use self::accounts::{
 };
 pub use self::bootstrap::Bootstrapped;
 pub use self::error::ControlError;
-pub use self::keys::Control;
+pub use self::keys::{Control, CreatedKey, KeyView};
 pub use self::organizations::OrganizationView;
-pub use self::views::{CreatedKey, KeyView, Page, UsageView};
+pub use self::views::{Page, UsageView};

@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use tollgate_auth::{Granted, OrgManage, OrgRead};
-use tollgate_domain::{
-    AuditDraft, BudgetDuration, BudgetPolicy, Limits, Money, OrgId, Organization, Timestamp,
-};
+use tollgate_domain::{AuditDraft, BudgetDuration, Money, OrgId, Organization, Timestamp};
 use tollgate_validation::{OrganizationChange, Valid};
 
 use crate::audit::done;
 use crate::error::ControlError;
 use crate::keys::Control;
+use crate::limits::{LimitsChange, given_names};
 
 /// An organization.
 #[derive(Debug, Clone, Serialize)]
@@ -73,30 +72,20 @@ impl Control {
         now: Timestamp,
     ) -> Result<OrganizationView, ControlError> {
         let input = input.into_inner();
-        let fields = given_fields(&input);
+        let limits = LimitsChange {
+            rpm_limit: input.rpm_limit,
+            tpm_limit: input.tpm_limit,
+            max_parallel_requests: input.max_parallel_requests,
+            max_budget: input.max_budget,
+            budget_duration: input.budget_duration,
+        };
+        let name = [("name", input.name.is_some())];
+        let fields = given_names(name.into_iter().chain(limits.fields()));
         let old = self.find(granted.org_id())?;
-        let max_budget = input
-            .max_budget
-            .unwrap_or(old.budget.map(|budget| budget.max_budget));
-        let duration = input
-            .budget_duration
-            .unwrap_or(old.budget.and_then(|budget| budget.duration));
-        if max_budget.is_none() && input.budget_duration.flatten().is_some() {
-            return Err(ControlError::Invalid("budget_duration needs a max_budget"));
-        }
         let changed = Organization {
             name: input.name.unwrap_or(old.name),
-            limits: Limits {
-                rpm_limit: input.rpm_limit.unwrap_or(old.limits.rpm_limit),
-                tpm_limit: input.tpm_limit.unwrap_or(old.limits.tpm_limit),
-                max_parallel_requests: input
-                    .max_parallel_requests
-                    .unwrap_or(old.limits.max_parallel_requests),
-            },
-            budget: max_budget.map(|max_budget| BudgetPolicy {
-                max_budget,
-                duration,
-            }),
+            limits: limits.limits(old.limits),
+            budget: limits.budget(old.budget)?,
             ..old
         };
         let audit = AuditDraft {
@@ -112,22 +101,4 @@ impl Control {
             .find_organization(id)?
             .ok_or(ControlError::NotFound("organization"))
     }
-}
-
-/// The names of the fields that are to change.
-fn given_fields(input: &OrganizationChange) -> String {
-    let fields = [
-        ("name", input.name.is_some()),
-        ("rpm_limit", input.rpm_limit.is_some()),
-        ("tpm_limit", input.tpm_limit.is_some()),
-        (
-            "max_parallel_requests",
-            input.max_parallel_requests.is_some(),
-        ),
-        ("max_budget", input.max_budget.is_some()),
-        ("budget_duration", input.budget_duration.is_some()),
-    ];
-    let given = fields.into_iter().filter(|(_, is_given)| *is_given);
-    let names: Vec<_> = given.map(|(name, _)| name).collect();
-    names.join(", ")
 }

@@ -1,77 +1,8 @@
 //! What callers are shown.
 
 use serde::Serialize;
-use tollgate_domain::{ApiKey, BudgetDuration, KeyId, Money, RoleRef, Timestamp};
+use tollgate_domain::Money;
 use tollgate_store::{UsageGroup, UsageRow};
-
-/// An API key, without its secret.
-#[derive(Debug, Clone, Serialize)]
-pub struct KeyView {
-    /// Which key.
-    pub id: KeyId,
-    /// The part that may be shown and logged.
-    pub public_id: String,
-    /// What people call it.
-    pub name: String,
-    /// What it may do.
-    pub role: RoleRef,
-    /// The models it may call; empty is all.
-    pub models: Vec<String>,
-    /// Requests per minute.
-    pub rpm_limit: Option<u32>,
-    /// Tokens per minute.
-    pub tpm_limit: Option<u32>,
-    /// Requests at once.
-    pub max_parallel_requests: Option<u32>,
-    /// US dollars per window.
-    pub max_budget: Option<Money>,
-    /// The window's length.
-    pub budget_duration: Option<BudgetDuration>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// From when on it is refused.
-    pub expires_at: Option<Timestamp>,
-    /// Since when it is refused.
-    pub revoked_at: Option<Timestamp>,
-}
-
-impl From<ApiKey> for KeyView {
-    fn from(key: ApiKey) -> Self {
-        Self {
-            id: key.id,
-            public_id: key.public_id,
-            name: key.name,
-            role: key.role,
-            models: key.models,
-            rpm_limit: key.limits.rpm_limit,
-            tpm_limit: key.limits.tpm_limit,
-            max_parallel_requests: key.limits.max_parallel_requests,
-            max_budget: key.budget.map(|budget| budget.max_budget),
-            budget_duration: key.budget.and_then(|budget| budget.duration),
-            created_at: key.created_at,
-            expires_at: key.expires_at,
-            revoked_at: key.revoked_at,
-        }
-    }
-}
-
-/// A key that was just made: the only time its text is shown.
-#[derive(Serialize)]
-pub struct CreatedKey {
-    /// The whole key.
-    pub key: String,
-    /// What is kept of it.
-    #[serde(flatten)]
-    pub view: KeyView,
-}
-
-impl std::fmt::Debug for CreatedKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CreatedKey")
-            .field("view", &self.view)
-            .finish_non_exhaustive()
-    }
-}
 
 /// One page of a list.
 #[derive(Debug, Clone, Serialize)]

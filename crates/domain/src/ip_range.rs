@@ -43,6 +43,12 @@ impl IpRange {
         let (network, own_width) = value_of(self.network);
         width == own_width && value & mask(self.bits, width) == network
     }
+
+    /// Returns whether every address of the other range lies in this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.bits >= self.bits && self.contains(other.network)
+    }
 }
 
 /// The address as a number, and how many bits it has.
@@ -105,6 +111,21 @@ impl<'de> Deserialize<'de> for IpRange {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_range_covers_what_is_no_wider_and_lies_in_it() {
+        let check = |wide: &str, narrow: &str, expected: bool| {
+            let [wide, narrow] = [wide, narrow].map(|text| text.parse::<IpRange>().unwrap());
+            assert_eq!(wide.covers(&narrow), expected, "{wide} {narrow}");
+        };
+        check("10.0.0.0/8", "10.1.0.0/16", true);
+        check("10.0.0.0/8", "10.0.0.0/8", true);
+        check("10.1.0.0/16", "10.0.0.0/8", false);
+        check("10.0.0.0/8", "11.0.0.1", false);
+        check("0.0.0.0/0", "::/0", false);
+        check("::/0", "10.0.0.1", false);
+        check("fd00::/8", "fd12::/16", true);
+    }
 
     #[test]
     fn a_range_holds_its_own_addresses_and_no_others() {

@@ -78,6 +78,36 @@ pub struct ApiKey {
     pub version: u64,
 }
 
+/// Whether a key works, and if not, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// It works.
+    Active,
+    /// It is refused until somebody lifts that.
+    Blocked,
+    /// Its time is up.
+    Expired,
+    /// It is refused for good.
+    Revoked,
+}
+
+impl KeyState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Blocked, Self::Expired, Self::Revoked];
+
+    /// Returns the name used in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Blocked => "blocked",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 /// A digest that was replaced and works on for a while, so that nobody is cut off by a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PreviousMac {
@@ -88,6 +118,20 @@ pub struct PreviousMac {
 }
 
 impl ApiKey {
+    /// Returns whether the key works at `now`, and if not, the reason that lasts longest.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        if self.revoked_at.is_some() {
+            KeyState::Revoked
+        } else if self.expires_at.is_some_and(|end| end <= now) {
+            KeyState::Expired
+        } else if self.blocked {
+            KeyState::Blocked
+        } else {
+            KeyState::Active
+        }
+    }
+
     /// Returns whether the key is neither blocked nor revoked nor expired at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
@@ -186,6 +230,18 @@ mod tests {
             ..key(&[])
         };
         assert!(!blocked.is_live(Timestamp::from_micros(5)));
+    }
+
+    #[test]
+    fn the_state_of_a_key_is_the_reason_that_lasts_longest() {
+        let mut key = key(&[]);
+        let at = Timestamp::from_micros;
+        assert_eq!(key.state(at(9)), KeyState::Active);
+        key.blocked = true;
+        assert_eq!(key.state(at(9)), KeyState::Blocked);
+        assert_eq!(key.state(at(10)), KeyState::Expired);
+        key.revoked_at = Some(at(1));
+        assert_eq!(key.state(at(10)), KeyState::Revoked);
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub use self::ids::{
     AttemptId, IdError, InvitationId, KeyId, OrgId, RequestId, RoleId, SessionId, TeamId, UserId,
 };
 pub use self::ip_range::{IpRange, IpRangeError};
-pub use self::key::{ApiKey, Limits, MAC_BYTES, METADATA_BYTES_MAX, PreviousMac, is_model_allowed};
+pub use self::key::{
+    ApiKey, KeyState, Limits, MAC_BYTES, METADATA_BYTES_MAX, PreviousMac, is_model_allowed,
+};
 pub use self::money::{Money, MoneyError};
 pub use self::organization::Organization;
 pub use self::permission::{Permission, PermissionSet};

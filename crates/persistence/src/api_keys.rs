@@ -137,7 +137,7 @@ macro_rules! impl_api_key_store {
     ($store:ty) => {
         const _: () = {
             use diesel::prelude::*;
-            use tollgate_domain::{ApiKey, AuditDraft, KeyId, OrgId, Timestamp};
+            use tollgate_domain::{ApiKey, AuditDraft, KeyId, KeyState, OrgId, Timestamp};
             use tollgate_store::{
                 API_KEY, ApiKeyStore, KeyFilter, ORGANIZATION, StoreError, check_api_key,
             };
@@ -214,6 +214,24 @@ macro_rules! impl_api_key_store {
                         }
                         if let Some(owner) = &filter.owner {
                             query = query.filter(dsl::owner_id.eq(owner.as_bytes().as_slice()));
+                        }
+                        // As `ApiKey::state` says it.
+                        if let Some((state, now)) = &filter.state {
+                            let has_expired = dsl::expires_at_us.le(now.micros());
+                            let works_on = dsl::expires_at_us.is_null();
+                            let works_on = works_on.or(dsl::expires_at_us.gt(now.micros()));
+                            query = match state {
+                                KeyState::Revoked => query.filter(dsl::revoked_at_us.is_not_null()),
+                                _ => query.filter(dsl::revoked_at_us.is_null()),
+                            };
+                            query = match state {
+                                KeyState::Revoked => query,
+                                KeyState::Expired => query.filter(has_expired),
+                                KeyState::Blocked => query.filter(works_on).filter(dsl::blocked),
+                                KeyState::Active => {
+                                    query.filter(works_on).filter(dsl::blocked.eq(false))
+                                }
+                            };
                         }
                         let rows: Vec<ApiKeyRow> = query.load(connection)?;
                         let keys: Result<_, _> = rows.into_iter().map(ApiKey::try_from).collect();

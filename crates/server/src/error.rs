@@ -191,6 +191,10 @@ impl From<ValidationError> for ApiError {
 
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
+        let error = match error {
+            ControlError::Input(problems) => return problems.into(),
+            other => other,
+        };
         let kind = error.kind();
         let (code, message) = match kind {
             ErrorKind::Internal | ErrorKind::Unavailable => {

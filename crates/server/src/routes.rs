@@ -67,9 +67,12 @@ routes! {
     POST "/v1/embeddings", Access::Needs(Permission::ModelsUse), Inference => data_plane::embeddings;
     GET "/v1/models", Access::Needs(Permission::ModelsUse), None => data_plane::list_models;
     GET "/v1/models/{model:.+}", Access::Needs(Permission::ModelsUse), None => data_plane::find_model;
-    POST "/api/v1/keys", Access::Needs(Permission::KeysManage), Admin => admin::create_key;
-    GET "/api/v1/keys", Access::Needs(Permission::KeysRead), None => admin::list_keys;
-    DELETE "/api/v1/keys/{id}", Access::Needs(Permission::KeysManage), None => admin::revoke_key;
+    POST "/api/v1/keys", Access::Needs(Permission::KeysManage), Admin => admin::keys::create;
+    GET "/api/v1/keys", Access::Needs(Permission::KeysRead), None => admin::keys::list;
+    GET "/api/v1/keys/{id}", Access::Needs(Permission::KeysRead), None => admin::keys::find;
+    PATCH "/api/v1/keys/{id}", Access::Needs(Permission::KeysManage), Admin => admin::keys::update;
+    DELETE "/api/v1/keys/{id}", Access::Needs(Permission::KeysManage), None => admin::keys::revoke;
+    POST "/api/v1/keys/{id}/rotate", Access::Needs(Permission::KeysManage), Admin => admin::keys::rotate;
     GET "/api/v1/organization", Access::Needs(Permission::OrgRead), None => admin::find_organization;
     PATCH "/api/v1/organization", Access::Needs(Permission::OrgManage), Admin => admin::change_organization;
     GET "/api/v1/usage", Access::Needs(Permission::UsageRead), None => admin::usage;

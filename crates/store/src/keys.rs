@@ -1,6 +1,6 @@
 //! API keys.
 
-use tollgate_domain::{ApiKey, AuditDraft, KeyId, OrgId, TeamId, Timestamp, UserId};
+use tollgate_domain::{ApiKey, AuditDraft, KeyId, KeyState, OrgId, TeamId, Timestamp, UserId};
 
 use crate::error::StoreError;
 
@@ -14,6 +14,8 @@ pub struct KeyFilter {
     pub teams: Option<Vec<TeamId>>,
     /// Those of this owner.
     pub owner: Option<UserId>,
+    /// Those that are in this state at this time.
+    pub state: Option<(KeyState, Timestamp)>,
 }
 
 impl KeyFilter {
@@ -23,6 +25,9 @@ impl KeyFilter {
         let is_in = |teams: &Vec<TeamId>| key.team_id.is_some_and(|id| teams.contains(&id));
         self.teams.as_ref().is_none_or(is_in)
             && self.owner.is_none_or(|owner| key.owner == Some(owner))
+            && self
+                .state
+                .is_none_or(|(state, now)| key.state(now) == state)
     }
 }
 

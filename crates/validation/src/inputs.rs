@@ -2,52 +2,18 @@
 
 use garde::Validate;
 use serde::{Deserialize, Deserializer};
-use tollgate_domain::{BudgetDuration, Money, Role, Timestamp};
+use tollgate_domain::{BudgetDuration, Money};
 
 use crate::rules;
 
 /// The most entries of a list of models.
-const MODELS_MAX: usize = 256;
+pub(crate) const MODELS_MAX: usize = 256;
 
 /// The largest limit of requests in a minute, or of requests at once.
-const LIMIT_MAX: u32 = 10_000_000;
+pub(crate) const LIMIT_MAX: u32 = 10_000_000;
 
 /// The largest limit of tokens in a minute.
-const TOKENS_MAX: u32 = 4_000_000_000;
-
-/// An API key to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct NewApiKey {
-    /// What people call it.
-    #[garde(custom(rules::name))]
-    pub name: String,
-    /// What it may do; absent is the least.
-    #[garde(skip)]
-    pub role: Option<Role>,
-    /// The models it may call; empty allows all. A trailing `*` matches any ending.
-    #[serde(default)]
-    #[garde(length(max = MODELS_MAX), inner(custom(rules::model_pattern)))]
-    pub models: Vec<String>,
-    /// Requests per minute.
-    #[garde(range(min = 1, max = LIMIT_MAX))]
-    pub rpm_limit: Option<u32>,
-    /// Tokens per minute.
-    #[garde(range(min = 1, max = TOKENS_MAX))]
-    pub tpm_limit: Option<u32>,
-    /// Requests at once.
-    #[garde(range(min = 1, max = LIMIT_MAX))]
-    pub max_parallel_requests: Option<u32>,
-    /// US dollars per window.
-    #[garde(inner(custom(rules::budget)))]
-    pub max_budget: Option<Money>,
-    /// The window's length; absent counts from the beginning of time.
-    #[garde(custom(needs_budget(&self.max_budget)))]
-    pub budget_duration: Option<BudgetDuration>,
-    /// From when on it is refused.
-    #[garde(skip)]
-    pub expires_at: Option<Timestamp>,
-}
+pub(crate) const TOKENS_MAX: u32 = 4_000_000_000;
 
 /// What is to change of an organization: a value sets a field, `null` removes it, absence leaves it
 /// as it is.
@@ -79,7 +45,7 @@ pub struct OrganizationChange {
     pub budget_duration: Option<Option<BudgetDuration>>,
 }
 
-fn needs_budget(
+pub(crate) fn needs_budget(
     max_budget: &Option<Money>,
 ) -> impl FnOnce(&Option<BudgetDuration>, &()) -> garde::Result + '_ {
     move |duration, _context| {
@@ -91,7 +57,7 @@ fn needs_budget(
 }
 
 /// Reads a field that is there, so that null is told from absence.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
@@ -99,7 +65,10 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 
 #[cfg(test)]
 mod tests {
+    use tollgate_domain::Role;
+
     use super::*;
+    use crate::key_inputs::NewApiKey;
     use crate::valid::Valid;
 
     fn problems<T: serde::de::DeserializeOwned + Validate<Context = ()>>(
@@ -137,7 +106,7 @@ mod tests {
             "tpm_limit":4000000000,"max_parallel_requests":5,"max_budget":"0.5","budget_duration":"30d",
             "expires_at":"2027-01-01T00:00:00Z"}"#;
         let most = Valid::<NewApiKey>::from_json(most).unwrap();
-        assert_eq!(most.role, Some(Role::Viewer));
+        assert_eq!(most.role, Some(Role::Viewer.into()));
         assert_eq!(most.max_budget.map(Money::nano), Some(500_000_000));
         assert_eq!(
             most.budget_duration.map(BudgetDuration::seconds),

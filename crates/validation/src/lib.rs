@@ -56,7 +56,10 @@ mod display_name;
 mod email;
 mod error;
 mod inputs;
+mod key_inputs;
+mod organization_inputs;
 mod password;
+mod preconditions;
 mod query;
 pub mod rules;
 mod valid;
@@ -65,9 +68,17 @@ pub use self::address::{HostError, UrlError, base_url, host_header};
 pub use self::display_name::{DisplayName, NameError};
 pub use self::email::{EMAIL_BYTES_MAX, EmailAddress, EmailError};
 pub use self::error::{Problem, ValidationError};
-pub use self::inputs::{NewApiKey, OrganizationChange};
+pub use self::inputs::OrganizationChange;
+pub use self::key_inputs::{ApiKeyChange, KeyRotation, NewApiKey, OVERLAP_SECONDS_MAX};
+pub use self::organization_inputs::{
+    INVITATION_SECONDS_MAX, MemberChange, NewInvitation, NewOrganization, NewRole,
+    NewServiceAccount, NewTeam, RoleChange, TeamChange, TeamPlace, TenantChange,
+};
 pub use self::password::{
     NewPassword, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasswordError, PasswordRules,
 };
-pub use self::query::{PageQuery, UsageRequest};
+pub use self::preconditions::{
+    Expected, HeaderError, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, entity_tag,
+};
+pub use self::query::{AuditQuery, KeysQuery, PageQuery, UsageRequest};
 pub use self::valid::Valid;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tollgate_domain::{Timestamp, UsageGroup};
+use tollgate_domain::{Actor, AuditOutcome, KeyState, TeamId, Timestamp, UsageGroup, UserId};
 
 use crate::error::{Problem, ValidationError};
 
@@ -13,6 +13,9 @@ const LIMIT_MAX: u16 = 200;
 /// The longest cursor: longer than any id or name that a list is ordered by.
 const CURSOR_BYTES_MAX: usize = 512;
 
+/// The longest name of an action or an object, in bytes.
+const WORD_BYTES_MAX: usize = 128;
+
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
@@ -20,6 +23,38 @@ pub struct PageQuery {
     pub limit: u16,
     /// What the page before named as `next_cursor`; absent is the first page.
     pub cursor: Option<String>,
+}
+
+/// Which keys, and which page of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeysQuery {
+    /// Those of this team.
+    pub team_id: Option<TeamId>,
+    /// Those of this owner.
+    pub owner_id: Option<UserId>,
+    /// Those in this state.
+    pub state: Option<KeyState>,
+    /// Which page.
+    pub page: PageQuery,
+}
+
+/// Which audit entries, and which page of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Those of this actor.
+    pub actor: Option<Actor>,
+    /// Those of this action, such as `key.create`.
+    pub action: Option<String>,
+    /// Those about this object, as its id is shown.
+    pub object: Option<String>,
+    /// Those that ended like this.
+    pub outcome: Option<AuditOutcome>,
+    /// From this time on.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// Which page.
+    pub page: PageQuery,
 }
 
 /// Which usage, and by what it is summed.
@@ -47,6 +82,62 @@ impl PageQuery {
         let page = pairs.page();
         pairs.end(page)
     }
+
+    /// Returns the id after which the page begins; `None` for the first page.
+    ///
+    /// # Errors
+    /// When the cursor is none of this list.
+    pub fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, ValidationError> {
+        let read = self.cursor.as_deref().map(str::parse).transpose();
+        read.map_err(|_| {
+            let message = "must be a next_cursor that a page has named";
+            ValidationError::one(Problem::new("cursor", "invalid_value", message))
+        })
+    }
+}
+
+impl KeysQuery {
+    /// Reads `team_id`, `owner_id`, `state`, `limit` and `cursor` from the query of a URL, without its
+    /// question mark.
+    ///
+    /// # Errors
+    /// When one is out of range or there twice, or something else is there.
+    pub fn from_query(query: &str) -> Result<Self, ValidationError> {
+        let mut pairs = Pairs::read(query, &["team_id", "owner_id", "state", "limit", "cursor"]);
+        let read = Self {
+            team_id: pairs.id("team_id", "must be the id of a team, team_…"),
+            owner_id: pairs.id("owner_id", "must be the id of a user, user_…"),
+            state: pairs.key_state(),
+            page: pairs.page(),
+        };
+        pairs.end(read)
+    }
+}
+
+impl AuditQuery {
+    /// Reads `actor`, `action`, `object`, `outcome`, `from`, `until`, `limit` and `cursor` from the query
+    /// of a URL, without its question mark.
+    ///
+    /// # Errors
+    /// When one is out of range or there twice, or something else is there.
+    pub fn from_query(query: &str) -> Result<Self, ValidationError> {
+        let known = [
+            "actor", "action", "object", "outcome", "from", "until", "limit", "cursor",
+        ];
+        let mut pairs = Pairs::read(query, &known);
+        let actor = "must be a key_… or user_… id, system or anonymous";
+        let (from, until) = pairs.times();
+        let read = Self {
+            actor: pairs.id("actor", actor),
+            action: pairs.word("action"),
+            object: pairs.word("object"),
+            outcome: pairs.id("outcome", "must be done or denied"),
+            from,
+            until,
+            page: pairs.page(),
+        };
+        pairs.end(read)
+    }
 }
 
 impl UsageRequest {
@@ -58,13 +149,7 @@ impl UsageRequest {
     pub fn from_query(query: &str) -> Result<Self, ValidationError> {
         let mut pairs = Pairs::read(query, &["group_by", "from", "until", "limit", "cursor"]);
         let group_by = pairs.group_by();
-        let from = pairs.time("from");
-        let until = pairs.time("until");
-        if let (Some(from), Some(until)) = (from, until)
-            && from >= until
-        {
-            pairs.refuse("until", "must be later than from");
-        }
+        let (from, until) = pairs.times();
         let PageQuery { limit, cursor } = pairs.page();
         pairs.end(Self {
             group_by,
@@ -119,6 +204,23 @@ impl<'a> Pairs<'a> {
             .push(Problem::new(field, "invalid_value", message));
     }
 
+    fn id<T: std::str::FromStr>(&mut self, name: &str, message: &str) -> Option<T> {
+        let read = self.find(name).map(str::parse);
+        if matches!(read, Some(Err(_))) {
+            self.refuse(name, message);
+        }
+        read?.ok()
+    }
+
+    fn key_state(&mut self) -> Option<KeyState> {
+        let name = self.find("state")?;
+        let state = KeyState::ALL.into_iter().find(|one| one.as_str() == name);
+        if state.is_none() {
+            self.refuse("state", "must be active, blocked, expired or revoked");
+        }
+        state
+    }
+
     fn page(&mut self) -> PageQuery {
         let limit = match self.find("limit").map(str::parse) {
             None => LIMIT_DEFAULT,
@@ -151,6 +253,26 @@ impl<'a> Pairs<'a> {
             }
         }
         UsageGroup::Model
+    }
+
+    /// A name as the log has them: 1 to 128 of letters, digits and `._-:`.
+    fn word(&mut self, name: &str) -> Option<String> {
+        let value = self.find(name)?.to_owned();
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
+        if !(1..=WORD_BYTES_MAX).contains(&value.len()) || !value.bytes().all(is_word) {
+            self.refuse(name, "must be 1 to 128 of letters, digits and . _ - :");
+        }
+        Some(value)
+    }
+
+    fn times(&mut self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let (from, until) = (self.time("from"), self.time("until"));
+        if let (Some(from), Some(until)) = (from, until)
+            && from >= until
+        {
+            self.refuse("until", "must be later than from");
+        }
+        (from, until)
     }
 
     fn time(&mut self, name: &str) -> Option<Timestamp> {
@@ -194,6 +316,40 @@ mod tests {
             read("cursor=a%2Fb+c&limit=200"),
             (200, Some("a/b c".to_owned()))
         );
+    }
+
+    #[test]
+    fn keys_are_asked_for_by_team_owner_and_state() {
+        let team = "team_01010101010101010101010101010101";
+        let read = KeysQuery::from_query(&format!("team_id={team}&state=revoked&limit=3")).unwrap();
+        assert_eq!(read.team_id.unwrap().to_string(), team);
+        assert_eq!((read.owner_id, read.page.limit), (None, 3));
+        assert_eq!(read.state, Some(KeyState::Revoked));
+        let wrong = "team_id=user_1&owner_id=me&state=dead&limit=0&x=1";
+        let error = KeysQuery::from_query(wrong).unwrap_err();
+        let fields: Vec<_> = error
+            .problems
+            .iter()
+            .map(|one| one.field.as_str())
+            .collect();
+        assert_eq!(fields, ["x", "team_id", "owner_id", "state", "limit"]);
+    }
+
+    #[test]
+    fn audit_entries_are_asked_for_by_who_what_and_when() {
+        let read = "actor=system&action=key.create&outcome=denied&from=2026-11-23&limit=2";
+        let read = AuditQuery::from_query(read).unwrap();
+        assert_eq!(read.actor, Some(Actor::System));
+        assert_eq!(read.action.as_deref(), Some("key.create"));
+        assert_eq!(
+            (read.outcome, read.page.limit),
+            (Some(AuditOutcome::Denied), 2)
+        );
+        let wrong = "actor=me&action=a%20b&object=&outcome=well&from=2026-11-24&until=2026-11-23";
+        let error = AuditQuery::from_query(wrong).unwrap_err();
+        let mut fields: Vec<_> = error.problems.iter().map(|one| &*one.field).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["action", "actor", "object", "outcome", "until"]);
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use tollgate_auth::{
-    Granted, KeyTeam, KeyText, Owner, Pepper, PermissionType, Principal, effective_rights,
+    Granted, KeyTeam, KeyText, Owner, Pepper, PermissionType, Principal, Reach, effective_rights,
 };
 use tollgate_control::Control;
 use tollgate_domain::{
-    Actor, ApiKey, AuditDraft, KeyId, Limits, OrgId, Organization, Role, Timestamp,
+    Actor, ApiKey, AuditDraft, KeyId, Limits, OrgId, Organization, Role, RoleRef, Team, TeamId,
+    Timestamp,
 };
-use tollgate_store::{ApiKeyStore, MemoryStore, OrganizationStore, Store};
+use tollgate_store::{ApiKeyStore, MemoryStore, OrganizationStore, Store, TeamStore};
+use tollgate_validation::{KeysQuery, PageQuery};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_764_000_000_000_000);
 pub(crate) const ACME: OrgId = OrgId::from_bytes([1; 16]);
@@ -43,8 +45,25 @@ impl Desk {
 
     /// Adds a key, as if it had been there before.
     pub(crate) fn add_key(&self, org_id: OrgId, id: KeyId, role: Role, models: &[&str]) {
+        let models = models.iter().map(|model| (*model).to_owned()).collect();
+        self.keep(ApiKey {
+            models,
+            ..self.bare_key(org_id, id, role)
+        });
+    }
+
+    pub(crate) fn keep(&self, key: ApiKey) {
+        self.store.add_api_key(&key, &audit(key.org_id)).unwrap();
+    }
+
+    pub(crate) fn find_key(&self, id: KeyId) -> ApiKey {
+        self.store.find_api_key(ACME, id).unwrap().unwrap()
+    }
+
+    /// A key that nothing bounds but its role.
+    pub(crate) fn bare_key(&self, org_id: OrgId, id: KeyId, role: Role) -> ApiKey {
         let text = KeyText::generate().unwrap();
-        let key = ApiKey {
+        ApiKey {
             id,
             org_id,
             team_id: None,
@@ -61,14 +80,44 @@ impl Desk {
             tags: Vec::new(),
             blocked: false,
             version: 1,
-            models: models.iter().map(|model| (*model).to_owned()).collect(),
+            models: Vec::new(),
             limits: Limits::default(),
             budget: None,
             created_at: NOW,
             expires_at: None,
             revoked_at: None,
+        }
+    }
+
+    /// Adds a team, as if it had been there before.
+    pub(crate) fn add_team(&self, org_id: OrgId, number: u8) -> TeamId {
+        let team = Team {
+            id: TeamId::from_bytes([number; 16]),
+            org_id,
+            name: format!("team {number}"),
+            models: Vec::new(),
+            limits: Limits::default(),
+            budget: None,
+            blocked: false,
+            created_at: NOW,
+            deleted_at: None,
+            version: 1,
         };
-        self.store.add_api_key(&key, &audit(org_id)).unwrap();
+        self.store.add_team(&team, &audit(org_id)).unwrap();
+        team.id
+    }
+}
+
+/// Who calls by this key, which has no owner.
+pub(crate) fn caller(key: &ApiKey) -> Principal {
+    let RoleRef::Builtin(role) = key.role else {
+        panic!("what does {} allow?", key.role)
+    };
+    let team = key.team_id.map_or(KeyTeam::None, KeyTeam::Live);
+    Principal {
+        org_id: key.org_id,
+        actor: Actor::Key(key.id),
+        rights: effective_rights(role.permissions(), key.scopes, Owner::Nobody, team),
     }
 }
 
@@ -109,4 +158,17 @@ pub(crate) fn principal(org_id: OrgId, key: KeyId, role: Role) -> Principal {
 
 pub(crate) fn granted<P: PermissionType>(org_id: OrgId) -> Granted<P> {
     Granted::check(owner(org_id)).unwrap()
+}
+
+pub(crate) fn reach<P: PermissionType>(org_id: OrgId) -> Reach<P> {
+    Granted::reach(owner(org_id)).unwrap()
+}
+
+pub(crate) fn page(limit: u16, cursor: Option<String>) -> KeysQuery {
+    KeysQuery {
+        team_id: None,
+        owner_id: None,
+        state: None,
+        page: PageQuery { limit, cursor },
+    }
 }

@@ -4,9 +4,9 @@ use tollgate_auth::{Granted, KeyText, KeysManage, Principal, user_rights};
 use tollgate_control::{ControlError, CreatedKey};
 use tollgate_domain::{Actor, ErrorKind, KeyId, Role, UserId};
 use tollgate_store::{ApiKeyStore, AuditStore};
-use tollgate_validation::{NewApiKey, PageQuery, Valid};
+use tollgate_validation::{NewApiKey, Valid};
 
-use crate::desk::{ACME, Desk, NOW, OTHER, granted, owner_key, principal};
+use crate::desk::{ACME, Desk, NOW, OTHER, owner_key, page, principal, reach};
 
 fn input(json: &str) -> Valid<NewApiKey> {
     Valid::from_json(json.as_bytes()).unwrap()
@@ -14,7 +14,7 @@ fn input(json: &str) -> Valid<NewApiKey> {
 
 fn create(desk: &Desk, json: &str) -> Result<CreatedKey, ControlError> {
     desk.control
-        .create_key(&granted::<KeysManage>(ACME), input(json), NOW)
+        .create_key(&reach::<KeysManage>(ACME), input(json), NOW)
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_key_may_not_use_models_that_its_creator_may_not() {
     let id = KeyId::from_bytes([9; 16]);
     desk.add_key(ACME, id, Role::OrgOwner, &["gpt-*", "mine"]);
     let creator = principal(ACME, id, Role::OrgOwner);
-    let granted = Granted::<KeysManage>::check(creator).unwrap();
+    let granted = Granted::<KeysManage>::reach(creator).unwrap();
     for (models, is_allowed) in [
         (r#"["gpt-4o"]"#, true),
         (r#"["gpt-4*","mine"]"#, true),
@@ -96,7 +96,7 @@ fn a_key_may_not_use_models_that_its_creator_may_not() {
 fn who_may_not_manage_keys_has_no_grant_to_make_one_with() {
     for role in [Role::Member, Role::Viewer] {
         let caller = principal(ACME, owner_key(ACME), role);
-        assert!(Granted::<KeysManage>::check(caller).is_err(), "{role:?}");
+        assert!(Granted::<KeysManage>::reach(caller).is_err(), "{role:?}");
     }
 }
 
@@ -106,7 +106,7 @@ fn a_key_may_not_be_given_a_role_that_its_creator_does_not_have() {
     let id = KeyId::from_bytes([9; 16]);
     desk.add_key(ACME, id, Role::OrgAdmin, &[]);
     let check = |creator: Principal, role: Role, is_allowed: bool| {
-        let granted = Granted::<KeysManage>::check(creator).unwrap();
+        let granted = Granted::<KeysManage>::reach(creator).unwrap();
         let input = input(&format!(r#"{{"name":"a","role":"{}"}}"#, role.as_str()));
         let created = desk.control.create_key(&granted, input, NOW);
         let kind = created.as_ref().err().map(ControlError::kind);
@@ -131,7 +131,7 @@ fn a_key_that_a_user_makes_is_bound_by_the_user() {
         actor: Actor::User(user),
         rights: user_rights(true, false, Some(Role::OrgOwner.permissions()), []),
     };
-    let granted = Granted::<KeysManage>::check(maker).unwrap();
+    let granted = Granted::<KeysManage>::reach(maker).unwrap();
     let created = desk
         .control
         .create_key(&granted, input(r#"{"name":"a"}"#), NOW)
@@ -150,7 +150,7 @@ fn making_and_revoking_are_written_down_once() {
     let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
     create(&desk, r#"{"name":"a","role":"platform_admin"}"#).unwrap_err();
     for _ in 0..2 {
-        desk.control.revoke_key(&granted(ACME), id, NOW).unwrap();
+        desk.control.revoke_key(&reach(ACME), id, NOW).unwrap();
     }
     let entries = desk.store.read_audit(Some(ACME), 0, 99).unwrap();
     let own = entries.iter().filter(|entry| entry.action != "before");
@@ -166,7 +166,7 @@ fn making_and_revoking_are_written_down_once() {
 fn a_creator_that_is_gone_makes_nothing() {
     let desk = Desk::new();
     let stranger = principal(ACME, owner_key(OTHER), Role::OrgOwner);
-    let granted = Granted::<KeysManage>::check(stranger).unwrap();
+    let granted = Granted::<KeysManage>::reach(stranger).unwrap();
     let refused = desk
         .control
         .create_key(&granted, input(r#"{"name":"a"}"#), NOW);
@@ -191,8 +191,8 @@ fn pages_show_every_key_of_the_organization_once() {
     let mut names = Vec::new();
     let mut cursor = None;
     for expected in [3, 3, 1] {
-        let query = PageQuery { limit: 3, cursor };
-        let page = desk.control.list_keys(&granted(ACME), &query).unwrap();
+        let query = page(3, cursor);
+        let page = desk.control.list_keys(&reach(ACME), &query, NOW).unwrap();
         assert_eq!(page.data.len(), expected);
         names.extend(page.data.into_iter().map(|key| key.name));
         cursor = page.next_cursor;
@@ -207,11 +207,8 @@ fn pages_show_every_key_of_the_organization_once() {
 #[test]
 fn a_page_that_is_just_full_has_no_next_one() {
     let desk = Desk::new();
-    let query = PageQuery {
-        limit: 1,
-        cursor: None,
-    };
-    let page = desk.control.list_keys(&granted(ACME), &query).unwrap();
+    let query = page(1, None);
+    let page = desk.control.list_keys(&reach(ACME), &query, NOW).unwrap();
     assert_eq!((page.data.len(), page.next_cursor), (1, None));
 }
 
@@ -219,11 +216,8 @@ fn a_page_that_is_just_full_has_no_next_one() {
 fn a_cursor_that_is_none_of_ours_is_refused() {
     let desk = Desk::new();
     for cursor in ["nonsense", "org_01010101010101010101010101010101"] {
-        let query = PageQuery {
-            limit: 1,
-            cursor: Some(cursor.to_owned()),
-        };
-        let refused = desk.control.list_keys(&granted(ACME), &query);
+        let query = page(1, Some(cursor.to_owned()));
+        let refused = desk.control.list_keys(&reach(ACME), &query, NOW);
         assert_eq!(
             refused.unwrap_err().kind(),
             ErrorKind::InvalidRequest,
@@ -236,7 +230,7 @@ fn a_cursor_that_is_none_of_ours_is_refused() {
 fn a_key_is_revoked_once_and_stays_so() {
     let desk = Desk::new();
     let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
-    let revoke = |at| desk.control.revoke_key(&granted(ACME), id, at).unwrap();
+    let revoke = |at| desk.control.revoke_key(&reach(ACME), id, at).unwrap();
     assert_eq!(revoke(NOW).revoked_at, Some(NOW));
     let epoch = desk.store.auth_epoch().unwrap();
     assert_eq!(revoke(NOW.plus_seconds(60)).revoked_at, Some(NOW));
@@ -251,7 +245,7 @@ fn a_key_is_revoked_once_and_stays_so() {
 fn another_organizations_keys_are_neither_seen_nor_revoked() {
     let desk = Desk::new();
     let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
-    let refused = desk.control.revoke_key(&granted(OTHER), id, NOW);
+    let refused = desk.control.revoke_key(&reach(OTHER), id, NOW);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(
         desk.store
@@ -261,10 +255,7 @@ fn another_organizations_keys_are_neither_seen_nor_revoked() {
             .revoked_at,
         None
     );
-    let query = PageQuery {
-        limit: 10,
-        cursor: None,
-    };
-    let page = desk.control.list_keys(&granted(OTHER), &query).unwrap();
+    let query = page(10, None);
+    let page = desk.control.list_keys(&reach(OTHER), &query, NOW).unwrap();
     assert_eq!(page.data.len(), 1);
 }

@@ -24,7 +24,8 @@ pub(crate) fn body(route: &RouteSpec) -> Option<Value> {
         }
         ("POST", "/v1/embeddings") => json!({"model": "m", "input": "hi"}),
         ("POST", "/api/v1/keys") => json!({"name": "made by a test"}),
-        ("PATCH", "/api/v1/organization") => json!({}),
+        ("PATCH", "/api/v1/keys/{id}" | "/api/v1/organization")
+        | ("POST", "/api/v1/keys/{id}/rotate") => json!({}),
         (method, path) => {
             assert_eq!(
                 route.body,

@@ -1,6 +1,6 @@
 //! Rules for API keys.
 
-use tollgate_domain::{Actor, ApiKey, METADATA_BYTES_MAX, Timestamp};
+use tollgate_domain::{Actor, ApiKey, KeyState, METADATA_BYTES_MAX, Timestamp};
 
 use super::fixtures::{
     NOW, audit, event, full_key, key, key_id, mac, org_id, organization, team_id, user_id,
@@ -101,6 +101,48 @@ pub fn pages_follow_the_order_of_ids(store: &dyn Store) {
     assert_eq!(page(None, 0), []);
 }
 
+/// A key is in one state at a time, the one that lasts longest.
+pub fn lists_of_keys_are_filtered_by_state(store: &dyn Store) {
+    store.add_organization(&organization(1), &audit(1)).unwrap();
+    for (n, blocked, expires_at, is_revoked) in [
+        (1, false, None, false),
+        (2, true, None, false),
+        (3, true, Some(LATER), false),
+        (4, false, Some(LATER), false),
+        (5, true, Some(LATER), true),
+        (6, false, None, true),
+    ] {
+        let key = ApiKey {
+            blocked,
+            expires_at,
+            ..key(n, 1)
+        };
+        store.add_api_key(&key, &audit(1)).unwrap();
+        if is_revoked {
+            let revoked = store.revoke_api_key(org_id(1), key.id, LATER, &audit(1));
+            assert!(revoked.unwrap().is_some());
+        }
+    }
+    let before = Timestamp::from_micros(LATER.micros() - 1);
+    let check = |state: KeyState, now: Timestamp, expected: &[u64]| {
+        let filter = KeyFilter {
+            state: Some((state, now)),
+            ..KeyFilter::default()
+        };
+        let page = store.list_api_keys(org_id(1), &filter, None, 9).unwrap();
+        let found: Vec<_> = page.iter().map(|key| key.id).collect();
+        let expected: Vec<_> = expected.iter().map(|n| key_id(*n)).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    };
+    check(KeyState::Active, before, &[1, 4]);
+    check(KeyState::Blocked, before, &[2, 3]);
+    check(KeyState::Expired, before, &[]);
+    check(KeyState::Active, LATER, &[1]);
+    check(KeyState::Blocked, LATER, &[2]);
+    check(KeyState::Expired, LATER, &[3, 4]);
+    check(KeyState::Revoked, LATER, &[5, 6]);
+}
+
 /// A list is of some teams, of an owner, of both, or of all; and no further than the organization.
 pub fn lists_of_keys_are_filtered_by_team_and_owner(store: &dyn Store) {
     for n in [1, 2] {
@@ -125,6 +167,7 @@ pub fn lists_of_keys_are_filtered_by_team_and_owner(store: &dyn Store) {
         let filter = KeyFilter {
             teams: teams.map(|teams| teams.iter().map(|n| team_id(*n)).collect()),
             owner: owner.map(user_id),
+            state: None,
         };
         let page = store.list_api_keys(org_id(1), &filter, None, 9).unwrap();
         let found: Vec<_> = page.iter().map(|key| key.id).collect();

@@ -48,6 +48,7 @@ macro_rules! store_conformance {
                 another_organization_cannot_see_or_revoke_a_key,
                 pages_follow_the_order_of_ids,
                 lists_of_keys_are_filtered_by_team_and_owner,
+                lists_of_keys_are_filtered_by_state,
                 an_update_of_a_key_needs_its_version,
                 revoking_again_changes_nothing,
                 the_epoch_grows_with_every_change_and_only_then,

@@ -1,60 +1,21 @@
 //! The admin API: extract, one use case off this thread, render.
 
+pub(crate) mod keys;
+
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, Payload};
+use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use tollgate_auth::{Granted, KeysManage, KeysRead, OrgManage, OrgRead, UsageRead};
+use tollgate_auth::{Granted, OrgManage, OrgRead, UsageRead};
 use tollgate_control::{Control, ControlError};
-use tollgate_domain::{ErrorKind, KeyId};
+use tollgate_domain::ErrorKind;
 use tollgate_engine::{EngineError, now};
-use tollgate_validation::{NewApiKey, OrganizationChange, PageQuery, UsageRequest, Valid};
+use tollgate_validation::{OrganizationChange, UsageRequest, Valid};
 
 use crate::body::read_json;
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::state::WorkerState;
-
-pub(crate) async fn create_key(
-    request: HttpRequest,
-    payload: Payload,
-    caller: Caller,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let granted = Granted::<KeysManage>::check(caller.principal())?;
-    let body = read_json(&request, payload, state.shared().admin_body).await?;
-    let input = Valid::<NewApiKey>::from_json(&body)?;
-    let created = change(&state, move |control| {
-        control.create_key(&granted, input, now())
-    })
-    .await?;
-    Ok(json(StatusCode::CREATED, &created))
-}
-
-pub(crate) async fn list_keys(
-    request: HttpRequest,
-    caller: Caller,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let granted = Granted::<KeysRead>::check(caller.principal())?;
-    let page = PageQuery::from_query(request.query_string())?;
-    let keys = read(&state, move |control| control.list_keys(&granted, &page)).await?;
-    Ok(json(StatusCode::OK, &keys))
-}
-
-pub(crate) async fn revoke_key(
-    caller: Caller,
-    id: Path<String>,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let granted = Granted::<KeysManage>::check(caller.principal())?;
-    let id: KeyId = id.parse().map_err(|_| ControlError::NotFound("API key"))?;
-    let key = change(&state, move |control| {
-        control.revoke_key(&granted, id, now())
-    })
-    .await?;
-    Ok(json(StatusCode::OK, &key))
-}
 
 pub(crate) async fn find_organization(
     caller: Caller,
@@ -93,7 +54,7 @@ pub(crate) async fn usage(
 }
 
 /// Runs a use case off this thread.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     state: &WorkerState,
     run: impl FnOnce(&Control) -> Result<T, ControlError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -105,7 +66,7 @@ async fn read<T: Send + 'static>(
 }
 
 /// Runs a use case that changes who may do what, and lets it take effect here at once.
-async fn change<T: Send + 'static>(
+pub(super) async fn change<T: Send + 'static>(
     state: &WorkerState,
     run: impl FnOnce(&Control) -> Result<T, ControlError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -133,6 +94,6 @@ fn stopped() -> ApiError {
     .into()
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> HttpResponse {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status).json(value)
 }
