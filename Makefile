@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-doc check check-each audit sbom golden bench fuzz sql-injection doc clean-data
+.PHONY: help run dist test test-unit test-doc check check-each audit sbom golden bench fuzz sql-injection doc clean-data
 
 # Pinned tools live in .tools, a Python environment of this checkout; scripts/tools fills it.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -21,6 +21,10 @@ run: ## Build, fetch the small model once, start on 127.0.0.1:8080
 	cargo build --release --locked --package tollgate
 	@python3 scripts/fetch-model >/dev/null
 	@exec $(TARGET_DIR)/release/tollgate quickstart $(ARGS)
+
+dist: ## Build the binary for packages, shaped by a training run: target/dist/tollgate, 15 minutes on two cores
+	@scripts/packages build
+	scripts/dist
 
 test: ## Run every test; installs PostgreSQL and Node.js where they are missing
 	@scripts/packages build test
