@@ -62,6 +62,7 @@ mod organizations;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod repetition;
 mod rows;
 mod schema;
 mod secrets;

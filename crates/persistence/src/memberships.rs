@@ -106,19 +106,43 @@ macro_rules! is_team {
 }
 pub(crate) use is_team;
 
+/// Fails when an organization has one owner and it is this user. Whoever changes owners of the
+/// organization at the same time waits at its row, and then sees who is left.
+macro_rules! check_owner_left {
+    ($connection:expr, $org:expr, $user:expr) => {{
+        use $crate::schema::{memberships, organizations};
+        diesel::update(organizations::table.find($org))
+            .set(organizations::version.eq(organizations::version))
+            .execute($connection)?;
+        let owners: Vec<Vec<u8>> = memberships::table
+            .filter(memberships::org_id.eq($org))
+            .filter(memberships::role.eq(tollgate_domain::Role::OrgOwner.as_str()))
+            .select(memberships::user_id)
+            .limit(2)
+            .load($connection)?;
+        if matches!(owners.as_slice(), [only] if only.as_slice() == $user) {
+            let what = tollgate_store::LAST_OWNER;
+            Err(tollgate_store::StoreError::Needed { what })?;
+        }
+    }};
+}
+pub(crate) use check_owner_left;
+
 macro_rules! impl_membership_store {
     ($store:ty) => {
         const _: () = {
             use diesel::dsl::{exists, select};
             use diesel::prelude::*;
             use tollgate_domain::{
-                AuditDraft, Membership, OrgId, RoleRef, TeamId, TeamMembership, UserId,
+                AuditDraft, Membership, OrgId, Role, RoleRef, TeamId, TeamMembership, UserId,
             };
             use tollgate_store::{LIST_MAX, MEMBERSHIP, MembershipStore, StoreError};
 
             use $crate::audit::Change;
             use $crate::error::Failure;
-            use $crate::memberships::{MemberRow, TeamMemberRow, is_guest, is_team};
+            use $crate::memberships::{
+                MemberRow, TeamMemberRow, check_owner_left, is_guest, is_team,
+            };
             use $crate::rows::Rows;
             use $crate::schema::{custom_roles, memberships, team_memberships};
 
@@ -143,6 +167,9 @@ macro_rules! impl_membership_store {
                         };
                         if !is_role || !is_guest!(connection, org, user) {
                             Err(StoreError::Missing { what: MEMBERSHIP })?;
+                        }
+                        if member.role != RoleRef::Builtin(Role::OrgOwner) {
+                            check_owner_left!(connection, org, user);
                         }
                         diesel::insert_into(memberships::table)
                             .values(&row)
@@ -215,6 +242,7 @@ macro_rules! impl_membership_store {
                 ) -> Result<bool, StoreError> {
                     let (org_id, user_id) = (org.as_bytes().as_slice(), user.as_bytes().as_slice());
                     self.change(Some(org), audit, |connection| {
+                        check_owner_left!(connection, org_id, user_id);
                         let place = memberships::table.find((org_id, user_id));
                         let is_member = diesel::delete(place).execute(connection)? > 0;
                         if is_member {

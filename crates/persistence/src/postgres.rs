@@ -194,6 +194,7 @@ crate::custom_roles::impl_role_store!(PostgresStore);
 crate::invitations::impl_invitation_store!(PostgresStore);
 crate::memberships::impl_membership_store!(PostgresStore);
 crate::organizations::impl_organization_store!(PostgresStore);
+crate::repetition::impl_repetition_store!(PostgresStore);
 crate::secrets::impl_secret_store!(PostgresStore);
 crate::sessions::impl_session_stores!(PostgresStore);
 crate::teams::impl_team_store!(PostgresStore);

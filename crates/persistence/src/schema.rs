@@ -258,3 +258,15 @@ diesel::table! {
         seal -> Binary,
     }
 }
+
+diesel::table! {
+    named_requests (org_id, actor, name) {
+        org_id -> Binary,
+        actor -> Text,
+        name -> Text,
+        digest -> Binary,
+        expires_at_us -> BigInt,
+        status -> Nullable<BigInt>,
+        body -> Nullable<Text>,
+    }
+}

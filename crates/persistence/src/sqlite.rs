@@ -192,6 +192,7 @@ crate::custom_roles::impl_role_store!(SqliteStore);
 crate::invitations::impl_invitation_store!(SqliteStore);
 crate::memberships::impl_membership_store!(SqliteStore);
 crate::organizations::impl_organization_store!(SqliteStore);
+crate::repetition::impl_repetition_store!(SqliteStore);
 crate::secrets::impl_secret_store!(SqliteStore);
 crate::sessions::impl_session_stores!(SqliteStore);
 crate::teams::impl_team_store!(SqliteStore);

@@ -5,20 +5,20 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use tollgate_domain::Timestamp;
+use tollgate_domain::{Actor, Timestamp};
 use tollgate_persistence::{PersistenceError, PoolOptions, PostgresStore, open};
 use tollgate_store::conformance::fixtures::{
     TestSealer, audit, charged, event, invitation, key, key_id, member, org_id, organization,
     platform_audit, role, team, team_member, user,
 };
 use tollgate_store::{
-    ApiKeyStore, AuditStore, InvitationStore, MembershipStore, OrganizationStore, RoleStore,
-    TeamStore, UsageStore, UserStore,
+    ApiKeyStore, AuditStore, InvitationStore, MembershipStore, NamedRequest, OrganizationStore,
+    RepetitionStore, RoleStore, TeamStore, UsageStore, UserStore,
 };
 use tollgate_testkit::{TestDatabase, TestPostgres};
 
 /// The tables whose rows belong to an organization.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "organizations",
     "api_keys",
     "teams",
@@ -30,6 +30,7 @@ const TABLES: [&str; 11] = [
     "audit_heads",
     "usage_events",
     "usage_rollups",
+    "named_requests",
 ];
 
 fn with_role() -> (TestDatabase, String) {
@@ -61,7 +62,15 @@ fn filled() -> (TestDatabase, String, PostgresStore) {
         .set_team_membership(&team_member(1, 1, 1), &audit(1))
         .unwrap();
     store.add_invitation(&invitation(1, 1), &audit(1)).unwrap();
+    let request = NamedRequest {
+        org_id: org_id(1),
+        actor: Actor::Key(key_id(1)),
+        name: "a".to_owned(),
+        digest: [1; 32],
+        expires_at: Timestamp::from_micros(2),
+    };
     let now = Timestamp::from_micros(1);
+    store.begin_request(&request, now).unwrap();
     store.record_usage(&[charged(event(1), now, now)]).unwrap();
     (database, name, store)
 }

@@ -17,6 +17,12 @@ pub enum StoreError {
         /// What was changed.
         what: &'static str,
     },
+    /// It is the last one of something that there must be.
+    #[error("{what} is needed")]
+    Needed {
+        /// What there must be.
+        what: &'static str,
+    },
     /// Something that is referred to does not exist.
     #[error("{what} does not exist")]
     Missing {
@@ -42,7 +48,9 @@ impl StoreError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Conflict { .. } | Self::Outdated { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::Outdated { .. } | Self::Needed { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Invalid { .. } => ErrorKind::InvalidRequest,
             Self::Unavailable(_) => ErrorKind::Unavailable,

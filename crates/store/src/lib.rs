@@ -46,6 +46,7 @@ mod keys;
 mod memberships;
 mod memory;
 mod organizations;
+mod repetition;
 mod roles;
 mod secrets;
 mod sessions;
@@ -63,9 +64,13 @@ pub use self::check::{
 pub use self::error::StoreError;
 pub use self::invitations::{INVITATION, InvitationStore};
 pub use self::keys::{API_KEY, ApiKeyStore, KeyFilter};
-pub use self::memberships::{MEMBERSHIP, MembershipStore};
+pub use self::memberships::{LAST_OWNER, MEMBERSHIP, MembershipStore};
 pub use self::memory::MemoryStore;
 pub use self::organizations::{ORGANIZATION, OrganizationStore};
+pub use self::repetition::{
+    ANSWER_BYTES_MAX, Begun, KeptAnswer, NamedRequest, RepetitionStore, check_answer,
+    check_named_request,
+};
 pub use self::roles::{ROLE, ROLE_IN_USE, RoleStore};
 pub use self::secrets::{
     SEALED_BYTES_MAX, SECRET, SECRET_NAME_BYTES_MAX, SealedSecret, SecretStore, check_secret,
@@ -89,6 +94,7 @@ pub trait Store:
     + OneTimeTokenStore
     + AuditStore
     + SecretStore
+    + RepetitionStore
     + UsageStore
 {
     /// Returns whether the backend answers at all; used by health pages.

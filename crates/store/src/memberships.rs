@@ -7,14 +7,20 @@ use crate::error::StoreError;
 /// How errors call a membership.
 pub const MEMBERSHIP: &str = "the organization, team, role or member";
 
-/// Keeps memberships. Every change advances
+/// How errors call the member that an organization cannot be without.
+pub const LAST_OWNER: &str = "the last owner of the organization";
+
+/// Keeps memberships. An organization that has a member with the role `org_owner` keeps one: of two
+/// changes at once that would leave it without, one fails. Only when a user is deleted it may be left
+/// without.
+/// Every change advances
 /// [`ApiKeyStore::auth_epoch`](crate::ApiKeyStore::auth_epoch).
 pub trait MembershipStore: Send + Sync {
     /// Puts a user into an organization, or gives a member another role.
     ///
     /// # Errors
     /// `Missing` when the organization, the user or a role of its own does not exist, or the user is a
-    /// service account of another.
+    /// service account of another; `Needed` when they are the last owner, and would not be.
     fn set_membership(&self, member: &Membership, audit: &AuditDraft) -> Result<(), StoreError>;
 
     /// Returns a user's place in an organization.
@@ -45,7 +51,7 @@ pub trait MembershipStore: Send + Sync {
     /// Takes a user out of an organization and all of its teams. Returns whether they were in it.
     ///
     /// # Errors
-    /// When the backend fails.
+    /// `Needed` when they are the last owner.
     fn remove_membership(
         &self,
         org: OrgId,

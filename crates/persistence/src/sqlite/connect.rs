@@ -1,5 +1,6 @@
 //! How connections to an SQLite file are made.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -126,7 +127,10 @@ fn version(text: &str) -> Option<(u32, u32, u32)> {
 }
 
 /// Makes the file and its directory unless they are there, for the owner alone: SQLite gives the
-/// files that it makes beside it the same permissions.
+/// files that it makes beside it the same permissions. A file that is there is not opened: closing it
+/// would let go of all locks that this process has on it.
+///
+/// Source: <https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>
 pub(super) fn make_file(path: &Path) -> std::io::Result<()> {
     let mut directory = std::fs::DirBuilder::new();
     let mut file = std::fs::OpenOptions::new();
@@ -138,12 +142,41 @@ pub(super) fn make_file(path: &Path) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         directory.recursive(true).create(parent)?;
     }
-    file.append(true).create(true).open(path).map(drop)
+    match file.write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn opening_a_file_again_lets_go_of_no_lock() {
+        use std::os::unix::fs::MetadataExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let options = PoolOptions::default();
+        let open = || crate::SqliteStore::open_unsealed(&path, &options).unwrap();
+        let own = format!(" {} ", std::process::id());
+        let locks = || {
+            let inode = format!(":{} ", path.metadata().unwrap().ino());
+            let all = std::fs::read_to_string("/proc/locks").unwrap();
+            let lines = all.lines();
+            lines
+                .filter(|line| line.contains(&inode) && line.contains(&own))
+                .count()
+        };
+        let first = open();
+        assert_eq!(locks(), 1);
+        let second = open();
+        assert_eq!(locks(), 1);
+        drop((first, second));
+        assert_eq!(locks(), 0);
+    }
 
     #[test]
     fn versions_compare_by_their_numbers() {

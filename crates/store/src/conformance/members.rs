@@ -6,7 +6,7 @@ use super::fixtures::{
     NOW, audit, invitation, invitation_id, member, org_id, organization, platform_audit, role,
     role_id, service, session, session_id, team, team_id, team_member, token, user, user_id,
 };
-use super::refusals::missing;
+use super::refusals::{missing, needed};
 use crate::Store;
 
 const LATER: Timestamp = Timestamp::from_micros(NOW.micros() + 1);
@@ -98,6 +98,63 @@ pub fn a_member_needs_what_is_referred_to(store: &dyn Store) {
         let found = store.find_membership(good.org_id, good.user_id).unwrap();
         assert_eq!(found, Some(good));
     }
+}
+
+/// An organization that has an owner keeps one; its others come and go.
+pub fn the_last_owner_stays(store: &dyn Store) {
+    people(store);
+    let set = |user: u64, role: Role| {
+        let member = Membership {
+            role: role.into(),
+            ..member(user, 1)
+        };
+        store.set_membership(&member, &audit(1))
+    };
+    let remove = |user: u64| store.remove_membership(org_id(1), user_id(user), &audit(1));
+    set(1, Role::OrgOwner).unwrap();
+    set(2, Role::Member).unwrap();
+    needed(set(1, Role::OrgAdmin));
+    needed(remove(1));
+    set(1, Role::OrgOwner).unwrap();
+    assert!(remove(2).unwrap());
+    set(2, Role::OrgOwner).unwrap();
+    set(1, Role::Viewer).unwrap();
+    needed(remove(2));
+    assert!(remove(1).unwrap());
+    // Another organization's owner is none here.
+    let other = Membership {
+        role: Role::OrgOwner.into(),
+        ..member(1, 2)
+    };
+    store.set_membership(&other, &audit(2)).unwrap();
+    needed(remove(2));
+}
+
+/// Of two owners who are removed at once, one stays.
+pub fn threads_that_remove_owners_leave_one(store: &dyn Store) {
+    people(store);
+    for user in 1..=2 {
+        let member = Membership {
+            role: Role::OrgOwner.into(),
+            ..member(user, 1)
+        };
+        store.set_membership(&member, &audit(1)).unwrap();
+    }
+    let removed: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=2)
+            .map(|user| {
+                scope.spawn(move || store.remove_membership(org_id(1), user_id(user), &audit(1)))
+            })
+            .collect();
+        threads.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(
+        removed.iter().filter(|one| one.is_ok()).count(),
+        1,
+        "{removed:?}"
+    );
+    let left = store.list_members(org_id(1), None, 9).unwrap();
+    assert_eq!(left.len(), 1);
 }
 
 /// A team's people are the organization's, and the team is, too.

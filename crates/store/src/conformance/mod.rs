@@ -20,6 +20,7 @@ pub mod members;
 pub mod organizations;
 pub mod random;
 mod refusals;
+pub mod repetition;
 pub mod reports;
 pub mod secrets;
 pub mod sessions;
@@ -71,6 +72,8 @@ macro_rules! store_conformance {
             members:
                 members_come_change_and_go,
                 a_member_needs_what_is_referred_to,
+                the_last_owner_stays,
+                threads_that_remove_owners_leave_one,
                 teams_have_members_of_their_organization,
                 every_change_to_rights_advances_the_epoch,
                 every_end_of_rights_advances_the_epoch_once;
@@ -91,6 +94,13 @@ macro_rules! store_conformance {
                 secrets_are_replaced_together,
                 threads_that_add_secrets_agree,
                 a_secret_that_cannot_be_kept_is_refused;
+            repetition:
+                a_request_with_a_name_is_done_once,
+                names_of_requests_are_their_callers,
+                a_request_that_failed_gives_its_name_free,
+                names_of_requests_expire,
+                threads_that_begin_a_request_agree_who_is_first,
+                a_request_that_cannot_be_kept_is_refused;
             usage:
                 booking_again_changes_nothing,
                 only_what_is_new_of_a_batch_is_booked,

@@ -19,6 +19,11 @@ pub(super) fn invalid<T: Debug>(result: Result<T, StoreError>) {
     assert!(matches!(error, StoreError::Invalid { .. }), "{error:?}");
 }
 
+pub(super) fn needed<T: Debug>(result: Result<T, StoreError>) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, StoreError::Needed { .. }), "{error:?}");
+}
+
 pub(super) fn outdated<T: Debug>(result: Result<T, StoreError>) {
     let error = result.unwrap_err();
     assert!(matches!(error, StoreError::Outdated { .. }), "{error:?}");

@@ -4,6 +4,7 @@ mod audit;
 mod invitations;
 mod keys;
 mod people;
+mod repetition;
 mod secrets;
 mod sessions;
 mod teams;
@@ -25,6 +26,7 @@ use crate::audit::AuditSealer;
 use crate::books::Books;
 use crate::check::check_audit;
 use crate::error::StoreError;
+use crate::memory::repetition::{BegunRequest, RequestName};
 use crate::secrets::SealedSecret;
 
 /// Keeps everything in memory, without a bound: for tests and throw-away servers.
@@ -67,6 +69,7 @@ struct State {
     tokens: HashMap<[u8; MAC_BYTES], OneTimeToken>,
     audit: BTreeMap<Option<OrgId>, Vec<AuditEntry>>,
     secrets: BTreeMap<String, SealedSecret>,
+    requests: HashMap<RequestName, BegunRequest>,
     events: BTreeMap<AttemptId, UsageEvent>,
     books: Books,
 }

@@ -1,8 +1,8 @@
 //! Users and memberships in memory.
 
 use tollgate_domain::{
-    AuditDraft, MAC_BYTES, Membership, OrgId, RoleRef, TeamId, TeamMembership, Timestamp, User,
-    UserId, UserKind,
+    AuditDraft, MAC_BYTES, Membership, OrgId, Role, RoleRef, TeamId, TeamMembership, Timestamp,
+    User, UserId, UserKind,
 };
 
 use crate::check::check_user;
@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::memberships::MembershipStore;
 use crate::memory::{Change, MemoryStore, State, page};
 use crate::users::UserStore;
-use crate::{LIST_MAX, MEMBERSHIP, USER};
+use crate::{LAST_OWNER, LIST_MAX, MEMBERSHIP, USER};
 
 impl State {
     fn is_email_taken(&self, user: &User) -> bool {
@@ -19,6 +19,18 @@ impl State {
             && others.any(|other| {
                 other.email == user.email && other.id != user.id && other.deleted_at.is_none()
             })
+    }
+
+    /// Checks that an organization that has an owner keeps one without this member.
+    fn check_owner_left(&self, org: OrgId, user: UserId) -> Result<(), StoreError> {
+        let owner = RoleRef::Builtin(Role::OrgOwner);
+        let is_owner = |member: &&Membership| member.org_id == org && member.role == owner;
+        let mut owners = self.members.values().filter(is_owner);
+        let first = owners.next();
+        if first.is_some_and(|first| first.user_id == user) && owners.next().is_none() {
+            return Err(StoreError::Needed { what: LAST_OWNER });
+        }
+        Ok(())
     }
 
     /// Returns a user who is not deleted.
@@ -194,6 +206,9 @@ impl MembershipStore for MemoryStore {
             if !is_org || !is_role || state.find_guest(org, user).is_none() {
                 return Err(StoreError::Missing { what: MEMBERSHIP });
             }
+            if member.role != RoleRef::Builtin(Role::OrgOwner) {
+                state.check_owner_left(org, user)?;
+            }
             let kept = state.members.entry((org, user)).or_insert(*member);
             kept.role = member.role;
             Ok(((), Change::Auth))
@@ -230,6 +245,7 @@ impl MembershipStore for MemoryStore {
         audit: &AuditDraft,
     ) -> Result<bool, StoreError> {
         self.change(Some(org), audit, |state| {
+            state.check_owner_left(org, user)?;
             let is_member = state.members.remove(&(org, user)).is_some();
             if is_member {
                 state
