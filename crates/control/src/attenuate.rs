@@ -6,8 +6,8 @@ use tollgate_domain::{
     Timestamp, UserId,
 };
 
+use crate::control::Control;
 use crate::error::ControlError;
-use crate::keys::Control;
 
 /// Who gives something away, and what bounds it: their rights, and their key if they call by one.
 pub(crate) struct Giver<'a> {
@@ -99,7 +99,23 @@ impl Giver<'_> {
         let is_of_platform = !role.intersect(PermissionSet::PLATFORM).is_empty();
         within(
             given.is_subset_of(self.own(team)) && !is_of_platform,
-            "a key may not have a role with more rights than yours",
+            "nobody may be given more rights than you have",
+        )
+    }
+
+    /// Checks that the giver may do all that somebody may do in this team, or without one in all of the
+    /// organization, whose rights are to be changed.
+    ///
+    /// # Errors
+    /// `Exceeds`.
+    pub(crate) fn check_taken(
+        &self,
+        permissions: PermissionSet,
+        team: Option<TeamId>,
+    ) -> Result<(), ControlError> {
+        within(
+            permissions.is_subset_of(self.own(team)),
+            "who has more rights than you is not yours to change",
         )
     }
 

@@ -7,8 +7,8 @@ use tollgate_domain::{
 use tollgate_store::{KeyFilter, StoreError};
 use uuid::Uuid;
 
+use crate::control::Control;
 use crate::error::ControlError;
-use crate::keys::Control;
 
 /// The name of the organization that the first start makes.
 const DEFAULT_ORGANIZATION: &str = "default";

@@ -1,8 +1,9 @@
-//! What operators and organizations do: make and revoke keys, read usage.
+//! What operators and organizations do: keys, teams, roles, people, organizations, usage, audit.
 //!
-//! Each use case takes the proof of its permission ([`tollgate_auth::Granted`], [`tollgate_auth::Reach`]) and input that was
-//! validated ([`tollgate_validation::Valid`]), so that neither can be forgotten. It must not know
-//! HTTP. Methods block: call them off the threads that serve requests.
+//! Each use case takes the proof of its permission ([`tollgate_auth::Granted`], and where teams matter
+//! [`tollgate_auth::Reach`]) and input that was validated ([`tollgate_validation::Valid`]), so that
+//! neither can be forgotten. Nobody gives away more than they have. It must not know HTTP.
+//! Methods block: call them off the threads that serve requests.
 //!
 //! ```no_run
 //! # fn embed(control: &tollgate_control::Control, owner: tollgate_auth::Principal)
@@ -58,10 +59,18 @@ mod accounts;
 mod attenuate;
 mod audit;
 mod bootstrap;
+mod control;
 mod error;
+mod invitations;
 mod keys;
 mod limits;
+mod members;
 mod organizations;
+mod repetition;
+mod roles;
+mod team_members;
+mod teams;
+mod tenants;
 mod usage;
 mod views;
 
@@ -70,8 +79,17 @@ pub use self::accounts::{
     ENROLMENT_SECONDS, Guest, Letter, NewPerson, NoOutbox, Outbox, SESSIONS_MAX, SessionView,
     SignIn, SignedIn, TOUCH_AFTER_SECONDS, TotpEnrolment, Visitor,
 };
+pub use self::audit::AuditView;
 pub use self::bootstrap::Bootstrapped;
+pub use self::control::{Control, Versioned};
 pub use self::error::ControlError;
-pub use self::keys::{Control, CreatedKey, KeyView};
+pub use self::invitations::{CreatedInvitation, InvitationState, InvitationView};
+pub use self::keys::{CreatedKey, KeyView};
+pub use self::members::{MemberKind, MemberView};
 pub use self::organizations::OrganizationView;
+pub use self::repetition::{ANSWER_SECONDS, Once, Repeatable};
+pub use self::roles::{BuiltinRoleView, RoleView, Roles};
+pub use self::team_members::TeamMemberView;
+pub use self::teams::TeamView;
+pub use self::tenants::CreatedOrganization;
 pub use self::views::{Page, UsageView};

@@ -1,13 +1,12 @@
 //! The caller's own organization: seen, and its limits and budget changed.
 
 use serde::Serialize;
-use tollgate_auth::{Granted, OrgManage, OrgRead};
+use tollgate_auth::{Granted, OrgManage, OrgRead, Principal};
 use tollgate_domain::{AuditDraft, BudgetDuration, Money, OrgId, Organization, Timestamp};
-use tollgate_validation::{OrganizationChange, Valid};
+use tollgate_validation::{Expected, OrganizationChange, TenantChange, Valid};
 
-use crate::audit::done;
+use crate::control::{Control, Versioned, check_version, composed};
 use crate::error::ControlError;
-use crate::keys::Control;
 use crate::limits::{LimitsChange, given_names};
 
 /// An organization.
@@ -31,6 +30,14 @@ pub struct OrganizationView {
     pub blocked: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Grows with every change, from 1.
+    pub version: u64,
+}
+
+impl Versioned for OrganizationView {
+    fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 impl From<Organization> for OrganizationView {
@@ -45,6 +52,7 @@ impl From<Organization> for OrganizationView {
             budget_duration: organization.budget.and_then(|budget| budget.duration),
             blocked: organization.blocked,
             created_at: organization.created_at,
+            version: organization.version,
         }
     }
 }
@@ -58,20 +66,34 @@ impl Control {
         &self,
         granted: &Granted<OrgRead>,
     ) -> Result<OrganizationView, ControlError> {
-        self.find(granted.org_id()).map(OrganizationView::from)
+        self.organization_of(granted.org_id())
+            .map(OrganizationView::from)
     }
 
     /// Changes the fields that are given: a value sets, `null` removes, absence leaves as it is.
     ///
     /// # Errors
-    /// `Conflict` when the name is taken, or somebody else changed it at the same time; `Invalid` for a window without a budget; a store's error.
+    /// `Stale`; `Conflict` when the name is taken; `Invalid` for a window without a budget; a store's
+    /// error.
     pub fn change_organization(
         &self,
         granted: &Granted<OrgManage>,
         input: Valid<OrganizationChange>,
+        expected: Expected,
         now: Timestamp,
     ) -> Result<OrganizationView, ControlError> {
-        let input = input.into_inner();
+        let input = TenantChange::from(input.into_inner());
+        self.change_any(granted.principal(), granted.org_id(), &input, expected, now)
+    }
+
+    pub(crate) fn change_any(
+        &self,
+        principal: &Principal,
+        id: OrgId,
+        input: &TenantChange,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<OrganizationView, ControlError> {
         let limits = LimitsChange {
             rpm_limit: input.rpm_limit,
             tpm_limit: input.tpm_limit,
@@ -79,24 +101,32 @@ impl Control {
             max_budget: input.max_budget,
             budget_duration: input.budget_duration,
         };
-        let name = [("name", input.name.is_some())];
-        let fields = given_names(name.into_iter().chain(limits.fields()));
-        let old = self.find(granted.org_id())?;
+        let own = [
+            ("name", input.name.is_some()),
+            ("blocked", input.blocked.is_some()),
+        ];
+        let details = given_names(own.into_iter().chain(limits.fields()));
+        let old = self.organization_of(id)?;
+        check_version(expected, old.version)?;
+        let name = input.name.as_deref().map(composed).transpose()?;
         let changed = Organization {
-            name: input.name.unwrap_or(old.name),
+            name: name.unwrap_or(old.name),
             limits: limits.limits(old.limits),
             budget: limits.budget(old.budget)?,
+            blocked: input.blocked.unwrap_or(old.blocked),
             ..old
         };
         let audit = AuditDraft {
-            details: fields,
-            ..done(granted.principal(), "organization.change", changed.id, now)
+            details,
+            ..self.done(principal, "organization.change", id, now)
         };
-        let version = self.store.update_organization(&changed, &audit)?;
+        let audit = audit.in_chain(id);
+        let version = self.store.update_organization(&changed, &audit);
+        let version = version.map_err(|error| ControlError::changing(expected, error))?;
         Ok(Organization { version, ..changed }.into())
     }
 
-    fn find(&self, id: OrgId) -> Result<Organization, ControlError> {
+    pub(crate) fn organization_of(&self, id: OrgId) -> Result<Organization, ControlError> {
         self.store
             .find_organization(id)?
             .ok_or(ControlError::NotFound("organization"))

@@ -4,8 +4,8 @@ use tollgate_auth::{Granted, UsageRead};
 use tollgate_store::UsageQuery;
 use tollgate_validation::UsageRequest;
 
+use crate::control::Control;
 use crate::error::ControlError;
-use crate::keys::Control;
 use crate::views::{Page, UsageView};
 
 impl Control {

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{HttpMessage as _, HttpRequest};
 use tollgate_domain::RequestId;
 use tollgate_telemetry::AccessRecord;
 use uuid::Uuid;
@@ -16,13 +16,14 @@ use crate::error::ErrorCode;
 use crate::hardening::{REQUEST_ID, id_value};
 use crate::state::WorkerState;
 
-/// Answers a request and tells of it, under the id that the answer names.
+/// Answers a request and tells of it, under the id that the answer names, and audit entries too.
 pub(crate) async fn tell(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let id = RequestId::new(Uuid::now_v7());
+    request.extensions_mut().insert(id);
     let mut response = next.call(request).await?;
     response.headers_mut().insert(REQUEST_ID, id_value(id));
     write(response.request(), id, &response, started);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use tollgate_auth::Pepper;
+use tollgate_auth::{Pepper, TokenPepper};
 use tollgate_control::Control;
 use tollgate_engine::{
     Catalog, Engine, EngineConfig, ModelConfig, TargetConfig, UnknownPrice, Worker, now,
@@ -65,7 +65,8 @@ impl Parts {
         let (ledger, recovery) =
             Ledger::open(ledger_config(&settings.ledger), usage, now).map_err(other)?;
         let pepper = Arc::new(Pepper::derive(master_key.expose()));
-        let control = Control::new(Arc::clone(&store), Arc::clone(&pepper));
+        let tokens = Arc::new(TokenPepper::derive(master_key.expose()));
+        let control = Control::new(Arc::clone(&store), Arc::clone(&pepper), tokens);
         let config = EngineConfig {
             retry: retry(&settings.resilience),
             ..EngineConfig::default()

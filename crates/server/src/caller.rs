@@ -49,6 +49,20 @@ pub(crate) struct NotACaller {
     is_admin: bool,
 }
 
+impl NotACaller {
+    /// What asks the admin API could not be answered at all.
+    pub(crate) fn not_set_up() -> Self {
+        Self {
+            error: not_set_up(),
+            is_admin: true,
+        }
+    }
+}
+
+fn not_set_up() -> EngineError {
+    EngineError::new(ErrorKind::Internal, "internal", "the server is not set up")
+}
+
 impl std::fmt::Display for NotACaller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.error.fmt(f)
@@ -92,9 +106,7 @@ impl FromRequest for Caller {
         let state = request.app_data::<Data<WorkerState>>().cloned();
         Box::pin(async move {
             let authenticated = async {
-                let state = state.ok_or_else(|| {
-                    EngineError::new(ErrorKind::Internal, "internal", "the server is not set up")
-                })?;
+                let state = state.ok_or_else(not_set_up)?;
                 let callers = state.worker().engine().callers();
                 callers.authenticate(&key?, client_ip).await
             };

@@ -87,6 +87,20 @@ impl HttpError {
         )
     }
 
+    pub(crate) fn precondition_required() -> Self {
+        let message = "say in If-Match which ETag the change is for, or * for any";
+        Self::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition_required",
+            message,
+            false,
+        )
+    }
+
+    pub(crate) fn invalid_header(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_header", message, false)
+    }
+
     pub(crate) fn not_found() -> Self {
         let message = "there is nothing at this path";
         Self::new(StatusCode::NOT_FOUND, "not_found", message, false)
@@ -191,6 +205,18 @@ impl From<ValidationError> for ApiError {
 
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
+        let own = match &error {
+            ControlError::Stale => Some((StatusCode::PRECONDITION_FAILED, "precondition_failed")),
+            ControlError::Unfinished => Some((StatusCode::CONFLICT, "idempotency_unfinished")),
+            ControlError::Reused => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Some((status, "idempotency_key_reused"))
+            }
+            _ => None,
+        };
+        if let Some((status, code)) = own {
+            return HttpError::new(status, code, error.to_string(), false).into();
+        }
         let error = match error {
             ControlError::Input(problems) => return problems.into(),
             other => other,
@@ -254,6 +280,8 @@ impl std::fmt::Display for ApiError {
         f.write_str(&self.message)
     }
 }
+
+impl std::error::Error for ApiError {}
 
 impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {

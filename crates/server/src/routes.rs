@@ -57,7 +57,7 @@ macro_rules! routes {
                 access: $access,
                 body: BodyClass::$body,
                 // A guard of our own: the library's notes the method, to name it in an answer that
-            // the table below gives by itself.
+                // the table below gives by itself.
             make: || web::route().guard(fn_guard(|ctx| ctx.head().method == Method::$method)).to($handler),
             },)*]
         }
@@ -75,15 +75,43 @@ routes! {
     PATCH "/api/v1/keys/{id}", Access::Needs(Permission::KeysManage), Admin => admin::keys::update;
     DELETE "/api/v1/keys/{id}", Access::Needs(Permission::KeysManage), None => admin::keys::revoke;
     POST "/api/v1/keys/{id}/rotate", Access::Needs(Permission::KeysManage), Admin => admin::keys::rotate;
-    GET "/api/v1/organization", Access::Needs(Permission::OrgRead), None => admin::find_organization;
-    PATCH "/api/v1/organization", Access::Needs(Permission::OrgManage), Admin => admin::change_organization;
+    POST "/api/v1/teams", Access::Needs(Permission::TeamsManage), Admin => admin::teams::create;
+    GET "/api/v1/teams", Access::Needs(Permission::TeamsRead), None => admin::teams::list;
+    GET "/api/v1/teams/{id}", Access::Needs(Permission::TeamsRead), None => admin::teams::find;
+    PATCH "/api/v1/teams/{id}", Access::Needs(Permission::TeamsManage), Admin => admin::teams::update;
+    DELETE "/api/v1/teams/{id}", Access::Needs(Permission::TeamsManage), None => admin::teams::delete;
+    GET "/api/v1/teams/{id}/members", Access::Needs(Permission::UsersRead), None => admin::teams::list_members;
+    PUT "/api/v1/teams/{id}/members/{user_id}", Access::Needs(Permission::UsersManage), Admin => admin::teams::set_member;
+    DELETE "/api/v1/teams/{id}/members/{user_id}", Access::Needs(Permission::UsersManage), None => admin::teams::remove_member;
+    POST "/api/v1/roles", Access::Needs(Permission::RolesManage), Admin => admin::roles::create;
+    GET "/api/v1/roles", Access::Needs(Permission::RolesRead), None => admin::roles::list;
+    GET "/api/v1/roles/{id}", Access::Needs(Permission::RolesRead), None => admin::roles::find;
+    PATCH "/api/v1/roles/{id}", Access::Needs(Permission::RolesManage), Admin => admin::roles::update;
+    DELETE "/api/v1/roles/{id}", Access::Needs(Permission::RolesManage), None => admin::roles::delete;
+    GET "/api/v1/users", Access::Needs(Permission::UsersRead), None => admin::members::list;
+    GET "/api/v1/users/{id}", Access::Needs(Permission::UsersRead), None => admin::members::find;
+    PATCH "/api/v1/users/{id}", Access::Needs(Permission::UsersManage), Admin => admin::members::update;
+    DELETE "/api/v1/users/{id}", Access::Needs(Permission::UsersManage), None => admin::members::remove;
+    POST "/api/v1/service-accounts", Access::Needs(Permission::UsersManage), Admin => admin::members::create_service_account;
+    POST "/api/v1/invitations", Access::Needs(Permission::UsersManage), Admin => admin::invitations::create;
+    GET "/api/v1/invitations", Access::Needs(Permission::UsersRead), None => admin::invitations::list;
+    GET "/api/v1/invitations/{id}", Access::Needs(Permission::UsersRead), None => admin::invitations::find;
+    DELETE "/api/v1/invitations/{id}", Access::Needs(Permission::UsersManage), None => admin::invitations::revoke;
+    GET "/api/v1/organization", Access::Needs(Permission::OrgRead), None => admin::organizations::find_own;
+    PATCH "/api/v1/organization", Access::Needs(Permission::OrgManage), Admin => admin::organizations::update_own;
+    POST "/api/v1/organizations", Access::Needs(Permission::PlatformManage), Admin => admin::organizations::create;
+    GET "/api/v1/organizations", Access::Needs(Permission::PlatformManage), None => admin::organizations::list;
+    GET "/api/v1/organizations/{id}", Access::Needs(Permission::PlatformManage), None => admin::organizations::find;
+    PATCH "/api/v1/organizations/{id}", Access::Needs(Permission::PlatformManage), Admin => admin::organizations::update;
     GET "/api/v1/usage", Access::Needs(Permission::UsageRead), None => admin::usage;
+    GET "/api/v1/audit", Access::Needs(Permission::AuditRead), None => admin::audit::list;
+    GET "/api/v1/audit/export", Access::Needs(Permission::AuditRead), None => admin::audit::export;
     GET "/health/live", Access::Public, None => health::live;
     GET "/health/ready", Access::Public, None => health::ready;
     GET "/health", Access::Public, None => health::report;
 }
 
-/// Registers every route, of which those of one path stand together,, with the right answer to other methods and other paths.
+/// Registers every route, of which those of one path stand together, with the right answer to other methods and other paths.
 pub(crate) fn register(config: &mut ServiceConfig) {
     let specs = routes();
     // In the order of the table: the paths that are asked for most are looked at first.

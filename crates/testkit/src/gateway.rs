@@ -242,11 +242,15 @@ impl Gateway {
         self.send_as(&self.key, method, path, body)
     }
 
-    /// Sends a request with another key.
+    /// Sends a request with another key; a change is for whatever version is there.
     #[must_use]
     pub fn send_as(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let bearer = format!("Bearer {key}");
-        let bytes = request(method, path, &[("authorization", &bearer)], body);
+        let mut headers = vec![("authorization", bearer.as_str())];
+        if method == "PATCH" {
+            headers.push(("if-match", "*"));
+        }
+        let bytes = request(method, path, &headers, body);
         exchange(self.address(), &bytes).unwrap_or_else(|error| {
             panic!(
                 "no answer to {method} {path}: {error}\n{}",

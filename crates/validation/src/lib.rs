@@ -80,5 +80,5 @@ pub use self::password::{
 pub use self::preconditions::{
     Expected, HeaderError, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, entity_tag,
 };
-pub use self::query::{AuditQuery, KeysQuery, PageQuery, UsageRequest};
+pub use self::query::{AuditQuery, ExportQuery, KeysQuery, PageQuery, UsageRequest};
 pub use self::valid::Valid;

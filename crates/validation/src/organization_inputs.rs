@@ -173,6 +173,9 @@ pub struct NewOrganization {
     /// The window's length; absent counts from the beginning of time.
     #[garde(custom(needs_budget(&self.max_budget)))]
     pub budget_duration: Option<BudgetDuration>,
+    /// Who is invited to be its first owner.
+    #[garde(inner(custom(rules::email)))]
+    pub owner_email: Option<String>,
 }
 
 /// What is to change of any organization, for whoever runs the installation.

@@ -57,6 +57,13 @@ pub struct AuditQuery {
     pub page: PageQuery,
 }
 
+/// From where on audit entries are exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportQuery {
+    /// Those after the one with this number.
+    pub after_seq: u64,
+}
+
 /// Which usage, and by what it is summed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRequest {
@@ -137,6 +144,20 @@ impl AuditQuery {
             page: pairs.page(),
         };
         pairs.end(read)
+    }
+}
+
+impl ExportQuery {
+    /// Reads `after_seq` from the query of a URL, without its question mark.
+    ///
+    /// # Errors
+    /// When it is no whole number or there twice, or something else is there.
+    pub fn from_query(query: &str) -> Result<Self, ValidationError> {
+        let mut pairs = Pairs::read(query, &["after_seq"]);
+        let after_seq = pairs.id("after_seq", "must be the number of an entry");
+        pairs.end(Self {
+            after_seq: after_seq.unwrap_or(0),
+        })
     }
 }
 

@@ -107,7 +107,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    fn done(&self, actor: Actor, action: &'static str, now: Timestamp) -> AuditDraft {
+    pub(crate) fn done(&self, actor: Actor, action: &'static str, now: Timestamp) -> AuditDraft {
         AuditDraft {
             client_ip: self.client_ip,
             request_id: self.request_id.clone(),

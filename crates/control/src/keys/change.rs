@@ -2,11 +2,11 @@
 
 use tollgate_auth::{KeyText, KeysManage, Reach};
 use tollgate_domain::{ApiKey, AuditDraft, KeyId, PreviousMac, Timestamp};
-use tollgate_validation::{ApiKeyChange, KeyRotation, Valid};
+use tollgate_validation::{ApiKeyChange, Expected, KeyRotation, Valid};
 
-use super::{Control, CreatedKey, KeyView};
+use super::{CreatedKey, KeyView};
 use crate::attenuate::Giver;
-use crate::audit::done;
+use crate::control::{Control, check_version};
 use crate::error::ControlError;
 use crate::limits::{LimitsChange, given_names};
 
@@ -17,7 +17,7 @@ impl Control {
     /// have. Only blocking it takes no more than managing keys does, as revoking it.
     ///
     /// # Errors
-    /// `NotFound` when there is no such key within reach that is not revoked; `Exceeds`; `Invalid` for
+    /// `NotFound` when there is no such key within reach that is not revoked; `Stale`; `Exceeds`; `Invalid` for
     /// a window without a budget or a time that has passed; `Conflict` when somebody else changed it at
     /// the same time; a store's error.
     pub fn change_key(
@@ -25,6 +25,7 @@ impl Control {
         reach: &Reach<KeysManage>,
         id: KeyId,
         input: Valid<ApiKeyChange>,
+        expected: Expected,
         now: Timestamp,
     ) -> Result<KeyView, ControlError> {
         let input = input.into_inner();
@@ -37,6 +38,7 @@ impl Control {
         if input != only_blocks {
             self.check_has_all_of(reach, &giver, &before)?;
         }
+        check_version(expected, before.version)?;
         if input.expires_at.flatten().is_some_and(|end| end <= now) {
             return Err(ControlError::Invalid("expires_at lies in the past"));
         }
@@ -45,9 +47,10 @@ impl Control {
         giver.check_bounds(Some(&before), &after)?;
         let audit = AuditDraft {
             details,
-            ..done(reach.principal(), "key.change", id, now)
+            ..self.done(reach.principal(), "key.change", id, now)
         };
-        let version = self.store.update_api_key(&after, &audit)?;
+        let version = self.store.update_api_key(&after, &audit);
+        let version = version.map_err(|error| ControlError::changing(expected, error))?;
         Ok(KeyView::new(ApiKey { version, ..after }, now))
     }
 
@@ -55,20 +58,22 @@ impl Control {
     /// for. A secret that was to work on from an earlier rotation ends now.
     ///
     /// # Errors
-    /// `NotFound` when there is no such key within reach that is not revoked; `Exceeds` when the caller
+    /// `NotFound` when there is no such key within reach that is not revoked; `Stale`; `Exceeds` when the caller
     /// may not do or have all that the key does: its secret would be a way to more; `Conflict` when
     /// somebody else changed it at the same time; a store's error.
     pub fn rotate_key(
         &self,
         reach: &Reach<KeysManage>,
         id: KeyId,
-        input: Valid<KeyRotation>,
+        input: &Valid<KeyRotation>,
+        expected: Expected,
         now: Timestamp,
     ) -> Result<CreatedKey, ControlError> {
         let before = self.key_within(reach, id)?;
         let giver = self.giver(reach.principal(), now)?;
         self.check_has_all_of(reach, &giver, &before)?;
         giver.check_bounds(None, &before)?;
+        check_version(expected, before.version)?;
         let text = KeyText::rotate(&before.public_id)?;
         let overlap = i64::from(input.overlap_seconds);
         let previous = (overlap > 0).then(|| PreviousMac {
@@ -80,8 +85,9 @@ impl Control {
             previous,
             ..before
         };
-        let audit = done(reach.principal(), "key.rotate", id, now);
-        let version = self.store.update_api_key(&after, &audit)?;
+        let audit = self.done(reach.principal(), "key.rotate", id, now);
+        let version = self.store.update_api_key(&after, &audit);
+        let version = version.map_err(|error| ControlError::changing(expected, error))?;
         Ok(CreatedKey {
             key: text.expose().to_owned(),
             view: KeyView::new(ApiKey { version, ..after }, now),

@@ -7,9 +7,9 @@ use tollgate_domain::{
 use tollgate_validation::{NewApiKey, Valid};
 use uuid::Uuid;
 
-use super::{Control, CreatedKey, KeyView};
+use super::{CreatedKey, KeyView};
 use crate::attenuate::Giver;
-use crate::audit::done;
+use crate::control::Control;
 use crate::error::ControlError;
 
 impl Control {
@@ -69,8 +69,8 @@ impl Control {
             version: 1,
         };
         giver.check_bounds(None, &key)?;
-        self.store
-            .add_api_key(&key, &done(creator, "key.create", key.id, now))?;
+        let audit = self.done(creator, "key.create", key.id, now);
+        self.store.add_api_key(&key, &audit)?;
         Ok(CreatedKey {
             key: text.expose().to_owned(),
             view: KeyView::new(key, now),

@@ -4,38 +4,17 @@ mod change;
 mod create;
 mod view;
 
-use std::sync::Arc;
-
-use tollgate_auth::{KeysManage, KeysRead, Pepper, PermissionType, Reach};
+use tollgate_auth::{KeysManage, KeysRead, PermissionType, Reach};
 use tollgate_domain::{ApiKey, KeyId, Timestamp};
-use tollgate_store::{KeyFilter, Store, StoreError};
-use tollgate_validation::KeysQuery;
+use tollgate_store::KeyFilter;
+use tollgate_validation::{Expected, KeysQuery};
 
 pub use self::view::{CreatedKey, KeyView};
-use crate::audit::done;
+use crate::control::{Control, check_version};
 use crate::error::ControlError;
 use crate::views::Page;
 
-/// The control plane's use cases over a store.
-#[derive(Clone)]
-pub struct Control {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) pepper: Arc<Pepper>,
-}
-
-impl std::fmt::Debug for Control {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Control")
-    }
-}
-
 impl Control {
-    /// Makes the use cases over this store; keys are kept as digests under this pepper.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, pepper: Arc<Pepper>) -> Self {
-        Self { store, pepper }
-    }
-
     /// Lists the keys within reach, oldest first.
     ///
     /// # Errors
@@ -86,15 +65,16 @@ impl Control {
     /// Revokes a key within reach; repeating it changes nothing.
     ///
     /// # Errors
-    /// `NotFound` when there is none; a store's error.
+    /// `NotFound` when there is none; `Stale`; a store's error.
     pub fn revoke_key(
         &self,
         reach: &Reach<KeysManage>,
         id: KeyId,
+        expected: Expected,
         now: Timestamp,
     ) -> Result<KeyView, ControlError> {
-        self.key_within(reach, id)?;
-        let audit = done(reach.principal(), "key.revoke", id, now);
+        check_version(expected, self.key_within(reach, id)?.version)?;
+        let audit = self.done(reach.principal(), "key.revoke", id, now);
         let key = self.store.revoke_api_key(reach.org_id(), id, now, &audit)?;
         key.map(|key| KeyView::new(key, now))
             .ok_or(ControlError::NotFound("API key"))
@@ -109,13 +89,5 @@ impl Control {
         let key = self.store.find_api_key(reach.org_id(), id)?;
         key.filter(|key| reach.covers(key.team_id))
             .ok_or(ControlError::NotFound("API key"))
-    }
-
-    /// Returns whether the store answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping()
     }
 }

@@ -27,7 +27,7 @@ pub struct KeyView {
     /// Whose rights bound it.
     pub owner_id: Option<UserId>,
     /// Who made it: a key, a user or `system`.
-    #[serde(serialize_with = "shown")]
+    #[serde(serialize_with = "crate::audit::shown")]
     pub created_by: Actor,
     /// The models it may call; empty is all.
     pub models: Vec<String>,
@@ -94,8 +94,10 @@ impl KeyView {
     }
 }
 
-fn shown<S: serde::Serializer>(actor: &Actor, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(actor)
+impl crate::control::Versioned for KeyView {
+    fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 /// A key that was just made, or has a new secret: the only time its text is shown.

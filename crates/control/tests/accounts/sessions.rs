@@ -5,7 +5,7 @@ use tollgate_control::{AccountError, SESSIONS_MAX, SignIn, TOUCH_AFTER_SECONDS};
 use tollgate_domain::{Role, SessionId, Timestamp};
 use tollgate_store::{MembershipStore, SessionStore, UserStore};
 
-use crate::desk::{ACME, ANN, Desk, NOW, OTHER_PASSWORD, PASSWORD, before, visitor};
+use crate::desk::{ACME, ANN, BOB, Desk, NOW, OTHER_PASSWORD, PASSWORD, before, visitor};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -204,6 +204,7 @@ fn t_session_signing_out_ends_one_or_all() {
 #[test]
 fn t_session_what_a_role_allows_is_looked_up_at_each_use() {
     let desk = Desk::new();
+    desk.set_role(BOB, Role::OrgOwner);
     let token = desk.sign_in(NOW);
     let may = || {
         let current = desk.current(&token, NOW);

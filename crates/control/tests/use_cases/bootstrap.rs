@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Barrier};
 
-use tollgate_auth::{KeyText, Pepper};
+use tollgate_auth::{KeyText, Pepper, TokenPepper};
 use tollgate_control::{Bootstrapped, Control};
 use tollgate_domain::{Actor, OrgId, Role};
 use tollgate_store::{ApiKeyStore, AuditStore, KeyFilter, MemoryStore, OrganizationStore, Store};
@@ -14,7 +14,11 @@ fn empty() -> (Arc<MemoryStore>, Control) {
     let kept: Arc<dyn Store> = Arc::<MemoryStore>::clone(&store);
     (
         store,
-        Control::new(kept, Arc::new(Pepper::derive(&[7; 32]))),
+        Control::new(
+            kept,
+            Arc::new(Pepper::derive(&[7; 32])),
+            Arc::new(TokenPepper::derive(&[7; 32])),
+        ),
     )
 }
 

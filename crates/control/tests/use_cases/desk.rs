@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use tollgate_auth::{
-    Granted, KeyTeam, KeyText, Owner, Pepper, PermissionType, Principal, Reach, effective_rights,
+    Granted, KeyTeam, KeyText, Owner, Pepper, PermissionType, Principal, Reach, TokenPepper,
+    effective_rights,
 };
-use tollgate_control::Control;
+use tollgate_control::{Control, ControlError};
 use tollgate_domain::{
-    Actor, ApiKey, AuditDraft, KeyId, Limits, OrgId, Organization, Role, RoleRef, Team, TeamId,
-    Timestamp,
+    Actor, ApiKey, AuditDraft, AuditOutcome, ErrorKind, KeyId, Limits, OrgId, Organization, Role,
+    RoleRef, Team, TeamId, Timestamp,
 };
-use tollgate_store::{ApiKeyStore, MemoryStore, OrganizationStore, Store, TeamStore};
+use tollgate_store::{ApiKeyStore, AuditStore, MemoryStore, OrganizationStore, Store, TeamStore};
 use tollgate_validation::{KeysQuery, PageQuery};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_764_000_000_000_000);
@@ -20,6 +21,7 @@ pub(crate) const OTHER: OrgId = OrgId::from_bytes([2; 16]);
 pub(crate) struct Desk {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) pepper: Arc<Pepper>,
+    pub(crate) tokens: Arc<TokenPepper>,
     pub(crate) control: Control,
 }
 
@@ -27,11 +29,13 @@ impl Desk {
     pub(crate) fn new() -> Self {
         let store = Arc::new(MemoryStore::default());
         let pepper = Arc::new(Pepper::derive(&[7; 32]));
+        let tokens = Arc::new(TokenPepper::derive(&[7; 32]));
         let kept: Arc<dyn Store> = Arc::<MemoryStore>::clone(&store);
-        let control = Control::new(kept, Arc::clone(&pepper));
+        let control = Control::new(kept, Arc::clone(&pepper), Arc::clone(&tokens));
         let desk = Self {
             store,
             pepper,
+            tokens,
             control,
         };
         for (id, name) in [(ACME, "acme"), (OTHER, "other")] {
@@ -46,14 +50,14 @@ impl Desk {
     /// Adds a key, as if it had been there before.
     pub(crate) fn add_key(&self, org_id: OrgId, id: KeyId, role: Role, models: &[&str]) {
         let models = models.iter().map(|model| (*model).to_owned()).collect();
-        self.keep(ApiKey {
+        self.keep(&ApiKey {
             models,
             ..self.bare_key(org_id, id, role)
         });
     }
 
-    pub(crate) fn keep(&self, key: ApiKey) {
-        self.store.add_api_key(&key, &audit(key.org_id)).unwrap();
+    pub(crate) fn keep(&self, key: &ApiKey) {
+        self.store.add_api_key(key, &audit(key.org_id)).unwrap();
     }
 
     pub(crate) fn find_key(&self, id: KeyId) -> ApiKey {
@@ -105,6 +109,34 @@ impl Desk {
         };
         self.store.add_team(&team, &audit(org_id)).unwrap();
         team.id
+    }
+}
+
+/// The kind of the error, if it is one.
+pub(crate) fn kind<T>(result: &Result<T, ControlError>) -> Option<ErrorKind> {
+    result.as_ref().err().map(ControlError::kind)
+}
+
+/// What is written down of what was done and refused, oldest first: action, object, outcome.
+pub(crate) fn written(desk: &Desk, org: OrgId) -> Vec<(String, String, AuditOutcome)> {
+    let entries = desk.store.read_audit(Some(org), 0, 99).unwrap();
+    let own = entries.into_iter().filter(|entry| entry.action != "before");
+    own.map(|entry| (entry.action, entry.object, entry.outcome))
+        .collect()
+}
+
+/// Whoever has this role in one team and nothing elsewhere.
+pub(crate) fn of_team(org_id: OrgId, team: TeamId, role: Role) -> Principal {
+    Principal {
+        rights: effective_rights(role.permissions(), None, Owner::Nobody, KeyTeam::Live(team)),
+        ..owner(org_id)
+    }
+}
+
+pub(crate) fn first_page() -> PageQuery {
+    PageQuery {
+        limit: 50,
+        cursor: None,
     }
 }
 

@@ -6,7 +6,7 @@ use tollgate_domain::{
     ApiKey, ErrorKind, KeyId, KeyState, Limits, PermissionSet, Role, TeamId, User, UserId, UserKind,
 };
 use tollgate_store::{ApiKeyStore, AuditStore, UserStore};
-use tollgate_validation::{ApiKeyChange, KeysQuery, NewApiKey, Valid};
+use tollgate_validation::{ApiKeyChange, Expected, KeysQuery, NewApiKey, Valid};
 
 use crate::desk::{ACME, Desk, NOW, OTHER, audit, caller, owner, owner_key, page, reach};
 
@@ -26,13 +26,14 @@ fn key_of(number: u8) -> KeyId {
 fn add(desk: &Desk, number: u8, role: Role, change: impl FnOnce(&mut ApiKey)) -> ApiKey {
     let mut key = desk.bare_key(ACME, key_of(number), role);
     change(&mut key);
-    desk.keep(key.clone());
+    desk.keep(&key);
     key
 }
 
 fn patch(desk: &Desk, by: Principal, id: KeyId, body: &str) -> Result<KeyView, ControlError> {
     let input = Valid::<ApiKeyChange>::from_json(body.as_bytes()).unwrap();
-    desk.control.change_key(&manages(by), id, input, NOW)
+    desk.control
+        .change_key(&manages(by), id, input, Expected::Any, NOW)
 }
 
 fn create(desk: &Desk, by: Principal, body: &str) -> Result<KeyView, ControlError> {
@@ -138,14 +139,20 @@ fn a_key_that_may_do_more_can_be_blocked_and_revoked_and_nothing_else() {
         );
     }
     let rotation = Valid::from_json(b"{}").unwrap();
-    let rotated = desk.control.rotate_key(&manages(by()), id, rotation, NOW);
+    let rotated = desk
+        .control
+        .rotate_key(&manages(by()), id, &rotation, Expected::Any, NOW);
     assert_eq!(kind(&rotated), Some(ErrorKind::Forbidden));
     assert!(
         patch(&desk, by(), id, r#"{"blocked":true}"#)
             .unwrap()
             .blocked
     );
-    assert!(desk.control.revoke_key(&manages(by()), id, NOW).is_ok());
+    assert!(
+        desk.control
+            .revoke_key(&manages(by()), id, Expected::Any, NOW)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -165,7 +172,9 @@ fn a_rotated_key_keeps_its_place_and_its_old_secret_for_as_long_as_was_asked() {
     let key = add(&desk, 9, Role::Member, |_| {});
     let rotate = |body: &[u8]| {
         let input = Valid::from_json(body).unwrap();
-        let rotated = desk.control.rotate_key(&reach(ACME), key_of(9), input, NOW);
+        let rotated = desk
+            .control
+            .rotate_key(&reach(ACME), key_of(9), &input, Expected::Any, NOW);
         rotated.unwrap()
     };
     let rotated = rotate(br#"{"overlap_seconds":60}"#);
@@ -185,14 +194,14 @@ fn a_revoked_key_is_neither_changed_nor_rotated() {
     let desk = Desk::new();
     add(&desk, 9, Role::Member, |_| {});
     desk.control
-        .revoke_key(&reach(ACME), key_of(9), NOW)
+        .revoke_key(&reach(ACME), key_of(9), Expected::Any, NOW)
         .unwrap();
     let changed = patch(&desk, owner(ACME), key_of(9), r#"{"name":"a"}"#);
     assert_eq!(kind(&changed), Some(ErrorKind::NotFound));
     let rotation = Valid::from_json(b"{}").unwrap();
     let rotated = desk
         .control
-        .rotate_key(&reach(ACME), key_of(9), rotation, NOW);
+        .rotate_key(&reach(ACME), key_of(9), &rotation, Expected::Any, NOW);
     assert_eq!(kind(&rotated), Some(ErrorKind::NotFound));
     let seen = desk.control.key(&reach(ACME), key_of(9), NOW).unwrap();
     assert_eq!(seen.state, KeyState::Revoked);
@@ -234,10 +243,12 @@ fn who_runs_a_team_reaches_its_keys_and_no_others() {
         assert_eq!(kind(&changed), expected, "{id}");
         let rotation = Valid::from_json(b"{}").unwrap();
         let manages = manages(admin.clone());
-        let rotated = desk.control.rotate_key(&manages, id, rotation, NOW);
+        let rotated = desk
+            .control
+            .rotate_key(&manages, id, &rotation, Expected::Any, NOW);
         assert_eq!(kind(&rotated), expected, "{id}");
         assert_eq!(
-            kind(&desk.control.revoke_key(&manages, id, NOW)),
+            kind(&desk.control.revoke_key(&manages, id, Expected::Any, NOW)),
             expected,
             "{id}"
         );

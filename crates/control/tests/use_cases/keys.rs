@@ -4,7 +4,7 @@ use tollgate_auth::{Granted, KeyText, KeysManage, Principal, user_rights};
 use tollgate_control::{ControlError, CreatedKey};
 use tollgate_domain::{Actor, ErrorKind, KeyId, Role, UserId};
 use tollgate_store::{ApiKeyStore, AuditStore};
-use tollgate_validation::{NewApiKey, Valid};
+use tollgate_validation::{Expected, NewApiKey, Valid};
 
 use crate::desk::{ACME, Desk, NOW, OTHER, owner_key, page, principal, reach};
 
@@ -150,7 +150,9 @@ fn making_and_revoking_are_written_down_once() {
     let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
     create(&desk, r#"{"name":"a","role":"platform_admin"}"#).unwrap_err();
     for _ in 0..2 {
-        desk.control.revoke_key(&reach(ACME), id, NOW).unwrap();
+        desk.control
+            .revoke_key(&reach(ACME), id, Expected::Any, NOW)
+            .unwrap();
     }
     let entries = desk.store.read_audit(Some(ACME), 0, 99).unwrap();
     let own = entries.iter().filter(|entry| entry.action != "before");
@@ -230,7 +232,11 @@ fn a_cursor_that_is_none_of_ours_is_refused() {
 fn a_key_is_revoked_once_and_stays_so() {
     let desk = Desk::new();
     let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
-    let revoke = |at| desk.control.revoke_key(&reach(ACME), id, at).unwrap();
+    let revoke = |at| {
+        desk.control
+            .revoke_key(&reach(ACME), id, Expected::Any, at)
+            .unwrap()
+    };
     assert_eq!(revoke(NOW).revoked_at, Some(NOW));
     let epoch = desk.store.auth_epoch().unwrap();
     assert_eq!(revoke(NOW.plus_seconds(60)).revoked_at, Some(NOW));
@@ -245,7 +251,9 @@ fn a_key_is_revoked_once_and_stays_so() {
 fn another_organizations_keys_are_neither_seen_nor_revoked() {
     let desk = Desk::new();
     let id = create(&desk, r#"{"name":"a"}"#).unwrap().view.id;
-    let refused = desk.control.revoke_key(&reach(OTHER), id, NOW);
+    let refused = desk
+        .control
+        .revoke_key(&reach(OTHER), id, Expected::Any, NOW);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(
         desk.store

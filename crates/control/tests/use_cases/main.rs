@@ -13,4 +13,14 @@ mod keys;
 #[cfg(test)]
 mod organizations;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
+mod repetition;
+#[cfg(test)]
+mod roles;
+#[cfg(test)]
+mod teams;
+#[cfg(test)]
+mod tenants;
+#[cfg(test)]
 mod usage;

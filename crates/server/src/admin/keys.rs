@@ -1,108 +1,74 @@
 //! API keys.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::Payload;
 use tollgate_auth::{Granted, KeysManage, KeysRead};
-use tollgate_control::ControlError;
-use tollgate_domain::KeyId;
 use tollgate_engine::now;
-use tollgate_validation::{ApiKeyChange, KeyRotation, KeysQuery, NewApiKey, Valid};
+use tollgate_validation::{ApiKeyChange, KeysQuery};
 
-use super::{change, json, read};
-use crate::body::read_json;
-use crate::caller::Caller;
+use super::{Ask, shown};
 use crate::error::ApiError;
-use crate::state::WorkerState;
 
-pub(crate) async fn create(
-    request: HttpRequest,
-    payload: Payload,
-    caller: Caller,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let reach = Granted::<KeysManage>::reach(caller.principal())?;
-    let body = read_json(&request, payload, state.shared().admin_body).await?;
-    let input = Valid::<NewApiKey>::from_json(&body)?;
-    let created = change(&state, move |control| {
+/// How errors call a key.
+const KEY: &str = "API key";
+
+pub(crate) async fn create(ask: Ask, payload: Payload) -> Result<HttpResponse, ApiError> {
+    let ask = ask.to("key.create");
+    let reach = ask.allow(Granted::<KeysManage>::reach).await?;
+    let body = ask.body(payload).await?;
+    ask.make(StatusCode::CREATED, &body, move |control, input| {
         control.create_key(&reach, input, now())
     })
-    .await?;
-    Ok(json(StatusCode::CREATED, &created))
+    .await
 }
 
-pub(crate) async fn list(
-    request: HttpRequest,
-    caller: Caller,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let reach = Granted::<KeysRead>::reach(caller.principal())?;
-    let query = KeysQuery::from_query(request.query_string())?;
-    let keys = read(&state, move |control| {
-        control.list_keys(&reach, &query, now())
+pub(crate) async fn list(ask: Ask) -> Result<HttpResponse, ApiError> {
+    let reach = ask.allow(Granted::<KeysRead>::reach).await?;
+    let query = KeysQuery::from_query(ask.query())?;
+    let keys = ask
+        .read(move |control| control.list_keys(&reach, &query, now()))
+        .await?;
+    Ok(HttpResponse::Ok().json(keys))
+}
+
+pub(crate) async fn find(ask: Ask) -> Result<HttpResponse, ApiError> {
+    let reach = ask.allow(Granted::<KeysRead>::reach).await?;
+    let id = ask.id("id", KEY)?;
+    let key = ask
+        .read(move |control| control.key(&reach, id, now()))
+        .await?;
+    Ok(shown(StatusCode::OK, &key))
+}
+
+pub(crate) async fn update(ask: Ask, payload: Payload) -> Result<HttpResponse, ApiError> {
+    let ask = ask.to("key.change");
+    let reach = ask.allow(Granted::<KeysManage>::reach).await?;
+    let input = ask.input::<ApiKeyChange>(payload).await?;
+    let (id, expected) = (ask.id("id", KEY)?, ask.expected()?);
+    let key = ask
+        .change(move |control| control.change_key(&reach, id, input, expected, now()))
+        .await?;
+    Ok(shown(StatusCode::OK, &key))
+}
+
+pub(crate) async fn rotate(ask: Ask, payload: Payload) -> Result<HttpResponse, ApiError> {
+    let ask = ask.to("key.rotate");
+    let reach = ask.allow(Granted::<KeysManage>::reach).await?;
+    let body = ask.body(payload).await?;
+    let (id, expected) = (ask.id("id", KEY)?, ask.expected_if_given()?);
+    ask.make(StatusCode::OK, &body, move |control, input| {
+        control.rotate_key(&reach, id, &input, expected, now())
     })
-    .await?;
-    Ok(json(StatusCode::OK, &keys))
+    .await
 }
 
-pub(crate) async fn find(
-    caller: Caller,
-    id: Path<String>,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let reach = Granted::<KeysRead>::reach(caller.principal())?;
-    let id = key_id(&id)?;
-    let key = read(&state, move |control| control.key(&reach, id, now())).await?;
-    Ok(json(StatusCode::OK, &key))
-}
-
-pub(crate) async fn update(
-    request: HttpRequest,
-    payload: Payload,
-    caller: Caller,
-    id: Path<String>,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let reach = Granted::<KeysManage>::reach(caller.principal())?;
-    let body = read_json(&request, payload, state.shared().admin_body).await?;
-    let input = Valid::<ApiKeyChange>::from_json(&body)?;
-    let id = key_id(&id)?;
-    let key = change(&state, move |control| {
-        control.change_key(&reach, id, input, now())
-    })
-    .await?;
-    Ok(json(StatusCode::OK, &key))
-}
-
-pub(crate) async fn rotate(
-    request: HttpRequest,
-    payload: Payload,
-    caller: Caller,
-    id: Path<String>,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let reach = Granted::<KeysManage>::reach(caller.principal())?;
-    let body = read_json(&request, payload, state.shared().admin_body).await?;
-    let input = Valid::<KeyRotation>::from_json(&body)?;
-    let id = key_id(&id)?;
-    let rotated = change(&state, move |control| {
-        control.rotate_key(&reach, id, input, now())
-    })
-    .await?;
-    Ok(json(StatusCode::OK, &rotated))
-}
-
-pub(crate) async fn revoke(
-    caller: Caller,
-    id: Path<String>,
-    state: Data<WorkerState>,
-) -> Result<HttpResponse, ApiError> {
-    let reach = Granted::<KeysManage>::reach(caller.principal())?;
-    let id = key_id(&id)?;
-    let key = change(&state, move |control| control.revoke_key(&reach, id, now())).await?;
-    Ok(json(StatusCode::OK, &key))
-}
-
-fn key_id(text: &str) -> Result<KeyId, ControlError> {
-    text.parse().map_err(|_| ControlError::NotFound("API key"))
+pub(crate) async fn revoke(ask: Ask) -> Result<HttpResponse, ApiError> {
+    let ask = ask.to("key.revoke");
+    let reach = ask.allow(Granted::<KeysManage>::reach).await?;
+    let (id, expected) = (ask.id("id", KEY)?, ask.expected_if_given()?);
+    let key = ask
+        .change(move |control| control.revoke_key(&reach, id, expected, now()))
+        .await?;
+    Ok(shown(StatusCode::OK, &key))
 }

@@ -3,12 +3,30 @@
 use serde_json::{Value, json};
 use tollgate_server::{BodyClass, RouteSpec};
 
-/// A path of the route.
+/// The hexadecimal digits of an id that nothing has.
+const NOBODY: &str = "07070707070707070707070707070707";
+
+/// The prefix of the ids that a route takes as `{id}`.
+fn prefix(path: &str) -> &'static str {
+    let collection = path.trim_start_matches("/api/v1/").split('/').next();
+    match collection.unwrap_or_default() {
+        "keys" => "key",
+        "teams" => "team",
+        "roles" => "role",
+        "users" => "user",
+        "invitations" => "inv",
+        "organizations" => "org",
+        other => panic!("what are the ids of {other}?"),
+    }
+}
+
+/// A path of the route, about things that do not exist.
 pub(crate) fn path(route: &RouteSpec) -> String {
-    let path = route
-        .path
-        .replace("{id}", "key_07070707070707070707070707070707")
-        .replace("{model:.+}", "m");
+    let mut path = route.path.replace("{model:.+}", "m");
+    if path.contains("{id}") {
+        path = path.replace("{id}", &format!("{}_{NOBODY}", prefix(route.path)));
+    }
+    path = path.replace("{user_id}", &format!("user_{NOBODY}"));
     assert!(!path.contains('{'), "what is {path}?");
     match path.as_str() {
         "/api/v1/usage" => format!("{path}?group_by=model"),
@@ -23,9 +41,13 @@ pub(crate) fn body(route: &RouteSpec) -> Option<Value> {
             json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
         }
         ("POST", "/v1/embeddings") => json!({"model": "m", "input": "hi"}),
-        ("POST", "/api/v1/keys") => json!({"name": "made by a test"}),
-        ("PATCH", "/api/v1/keys/{id}" | "/api/v1/organization")
-        | ("POST", "/api/v1/keys/{id}/rotate") => json!({}),
+        ("POST", "/api/v1/keys" | "/api/v1/service-accounts") => json!({"name": "made by a test"}),
+        ("POST", "/api/v1/teams" | "/api/v1/organizations") => json!({"name": unique("test")}),
+        ("POST", "/api/v1/roles") => json!({"name": unique("test"), "permissions": []}),
+        ("POST", "/api/v1/invitations") => json!({"email": "ann@example.com"}),
+        ("PATCH", "/api/v1/users/{id}") => json!({"role": "member"}),
+        ("PUT", "/api/v1/teams/{id}/members/{user_id}") => json!({"role": "member"}),
+        ("PATCH", _) | ("POST", "/api/v1/keys/{id}/rotate") => json!({}),
         (method, path) => {
             assert_eq!(
                 route.body,
@@ -36,4 +58,11 @@ pub(crate) fn body(route: &RouteSpec) -> Option<Value> {
         }
     };
     Some(body)
+}
+
+/// A name that no other thing has.
+pub(crate) fn unique(name: &str) -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name} {}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

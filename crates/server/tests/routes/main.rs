@@ -3,8 +3,14 @@
 #[cfg(test)]
 mod asked;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod mass;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
+mod world;

@@ -2,29 +2,65 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_auth::KeyText;
+use tollgate_domain::{AuditEntry, OrgId};
+use tollgate_persistence::{Database, PoolOptions, open};
 use tollgate_server::{Failure, Options, Settings, serve};
-use tollgate_testkit::{Answer, Connection, exchange, free_port, refusing_url, request};
+use tollgate_store::AuditSealer;
+use tollgate_testkit::{
+    Answer, Connection, TestDatabase, TestPostgres, exchange, free_port, refusing_url, request,
+};
 
 /// The only host that the server answers to.
 pub(crate) const HOST: &str = "gateway.test";
 
+/// Runs a statement on a SQLite database.
+const SQL: &str = "import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=30) as connection:
+    connection.execute(sys.argv[2])";
+
+/// Seals what tests add behind the server's back.
+#[derive(Debug)]
+struct Unsealed;
+
+impl AuditSealer for Unsealed {
+    fn seal(&self, _: &AuditEntry) -> [u8; 32] {
+        [0; 32]
+    }
+}
+
 /// A server, of which there is one per process: it ends by the process's signal, as it does for real.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// The key of the organization's owner.
     pub(crate) owner: String,
+    /// The same data, for what tests add behind the server's back.
+    pub(crate) database: Arc<dyn Database>,
     serving: Option<JoinHandle<Result<(), Failure>>>,
-    _dir: TempDir,
+    postgres: Option<TestDatabase>,
+    dir: TempDir,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/tollgate.db", dir.path().display());
+        Self::start_on(&url, dir, None)
+    }
+
+    pub(crate) fn start_on_postgres() -> Self {
+        let database = TestPostgres::database();
+        let url = database.url.clone();
+        Self::start_on(&url, tempfile::tempdir().unwrap(), Some(database))
+    }
+
+    fn start_on(url: &str, dir: TempDir, postgres: Option<TestDatabase>) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let data = dir.path().display();
         let settings: Settings = serde_json::from_value(json!({
@@ -35,7 +71,7 @@ impl Server {
                 "body_bytes_max": 1 << 20,
                 "allowed_hosts": [HOST],
             },
-            "database": {"url": format!("sqlite://{data}/tollgate.db"), "connections_max": 2},
+            "database": {"url": url, "connections_max": 2},
             "ledger": {"journal_dir": format!("{data}/journal"), "ballast_bytes": 0},
             "log": {"level": "error"},
             "resilience": {"attempts_max": 1},
@@ -56,26 +92,16 @@ impl Server {
             ..Options::default()
         };
         let serving = std::thread::spawn(move || serve(&settings, &options));
-        let server = Self {
-            address,
-            owner,
-            serving: Some(serving),
-            _dir: dir,
-        };
-        server.wait_until_ready();
+        wait_until_ready(address, &serving);
         // The server's own hook keeps what a panic says to itself; a test's must be read.
         drop(std::panic::take_hook());
-        server
-    }
-
-    fn wait_until_ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let bytes = request("GET", "/health/ready", &[], None);
-        let bytes = String::from_utf8(bytes).unwrap().replace("127.0.0.1", HOST);
-        while exchange(self.address, bytes.as_bytes()).map_or(0, |answer| answer.status) != 200 {
-            let has_ended = self.serving.as_ref().is_none_or(JoinHandle::is_finished);
-            assert!(!has_ended && Instant::now() < deadline, "it does not start");
-            std::thread::sleep(Duration::from_millis(5));
+        Self {
+            address,
+            owner,
+            database: open(url, &PoolOptions::default(), Arc::new(Unsealed)).unwrap(),
+            serving: Some(serving),
+            postgres,
+            dir,
         }
     }
 
@@ -110,10 +136,51 @@ impl Server {
 
     /// Makes a key with this role.
     pub(crate) fn key(&self, role: &str) -> String {
-        let body = json!({"name": role, "role": role});
-        let answer = self.send("POST", "/api/v1/keys", &bearer(&self.owner), Some(&body));
+        self.key_of(&json!({"name": role, "role": role}))
+    }
+
+    /// Makes a key of what is asked for.
+    pub(crate) fn key_of(&self, body: &Value) -> String {
+        let answer = self.send("POST", "/api/v1/keys", &bearer(&self.owner), Some(body));
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json()["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a key of who runs the installation, which no caller can make.
+    pub(crate) fn platform_key(&self) -> String {
+        let key = self.key("member");
+        self.alter(&key, "role = 'platform_admin'");
+        key
+    }
+
+    /// Makes a key of the owner of another organization.
+    pub(crate) fn owner_of(&self, org: OrgId) -> String {
+        let key = self.key("org_owner");
+        let digits = org.as_bytes().iter().map(|byte| format!("{byte:02x}"));
+        let digits: String = digits.collect();
+        let bytes = match &self.postgres {
+            Some(_) => format!("'\\x{digits}'::bytea"),
+            None => format!("X'{digits}'"),
+        };
+        self.alter(&key, &format!("org_id = {bytes}"));
+        key
+    }
+
+    /// Alters a key that was not used yet, behind the server's back.
+    fn alter(&self, key: &str, set: &str) {
+        let key = KeyText::parse(key).unwrap();
+        let public_id = key.public_id();
+        let statement = format!("UPDATE api_keys SET {set} WHERE public_id = '{public_id}'");
+        if let Some(database) = &self.postgres {
+            database.execute(&statement);
+            return;
+        }
+        let mut python = Command::new("python3");
+        let python = python
+            .args(["-c", SQL])
+            .arg(self.dir.path().join("tollgate.db"))
+            .arg(&statement);
+        assert!(python.status().unwrap().success(), "{statement}");
     }
 
     /// Ends the server as an operator does, and returns whether it ended well.
@@ -138,6 +205,17 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+fn wait_until_ready(address: SocketAddr, serving: &JoinHandle<Result<(), Failure>>) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let bytes = request("GET", "/health/ready", &[], None);
+    let bytes = String::from_utf8(bytes).unwrap().replace("127.0.0.1", HOST);
+    while exchange(address, bytes.as_bytes()).map_or(0, |answer| answer.status) != 200 {
+        let is_waiting = !serving.is_finished() && Instant::now() < deadline;
+        assert!(is_waiting, "it does not start");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
