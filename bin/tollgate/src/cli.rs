@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admin_args::{Audit, Keys, Orgs, Remote, Roles, Teams, Users};
+
 /// An LLM gateway whose books are right.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about, propagate_version = true)]
@@ -31,9 +33,18 @@ pub(crate) enum Command {
     Quickstart(Quickstart),
     /// Make an API key and print it; set it as TOLLGATE_BOOTSTRAP_KEY for a first start
     Keygen,
-    /// Make, list and revoke API keys of a running server
-    #[command(subcommand)]
+    /// Make, see, change, rotate and revoke API keys of a running server
     Keys(Keys),
+    /// Make, see, change and delete teams of a running server, and put people into them
+    Teams(Teams),
+    /// See who belongs to the organization, change what they are, invite others
+    Users(Users),
+    /// See the roles that there are, and make ones of your own
+    Roles(Roles),
+    /// See and change your organization; run the installation's
+    Orgs(Orgs),
+    /// See what was done and what was refused, from a running server
+    Audit(Audit),
     /// Show what was used and what it cost, from a running server
     Usage(Usage),
     /// Check the books of a stopped server
@@ -77,67 +88,6 @@ pub(crate) struct Quickstart {
     /// The address of the metrics
     #[arg(long, default_value = "127.0.0.1:9464")]
     pub(crate) metrics_listen: std::net::SocketAddr,
-}
-
-/// Which server to ask, and as whom.
-#[derive(Debug, Args)]
-pub(crate) struct Remote {
-    /// The server's address
-    #[arg(long, env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8080")]
-    pub(crate) url: String,
-    /// The API key to use
-    #[arg(long, env = "TOLLGATE_API_KEY", hide_env_values = true)]
-    pub(crate) api_key: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Keys {
-    /// Make a key; it is shown once
-    Create(CreateKey),
-    /// List the organization's keys
-    List {
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Revoke a key: it is refused from then on
-    Revoke {
-        /// The key's id, `key_…`
-        id: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CreateKey {
-    /// What people call it
-    pub(crate) name: String,
-    /// org_owner, member or viewer
-    #[arg(long)]
-    pub(crate) role: Option<String>,
-    /// A model that it may call; repeat for several, none allows all
-    #[arg(long = "model", value_name = "MODEL")]
-    pub(crate) models: Vec<String>,
-    /// Requests per minute
-    #[arg(long)]
-    pub(crate) rpm_limit: Option<u32>,
-    /// Tokens per minute
-    #[arg(long)]
-    pub(crate) tpm_limit: Option<u32>,
-    /// Requests at once
-    #[arg(long)]
-    pub(crate) max_parallel_requests: Option<u32>,
-    /// US dollars, such as 12.50
-    #[arg(long)]
-    pub(crate) max_budget: Option<String>,
-    /// The window of the budget, such as 30d
-    #[arg(long)]
-    pub(crate) budget_duration: Option<String>,
-    /// When it expires, such as 2027-01-01T00:00:00Z
-    #[arg(long)]
-    pub(crate) expires_at: Option<String>,
-    #[command(flatten)]
-    pub(crate) remote: Remote,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

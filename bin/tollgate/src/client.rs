@@ -1,11 +1,90 @@
-//! The commands that ask a running server.
+//! Asks a running server, and renders its answers.
 
-use anyhow::{Context, bail};
-use serde_json::{Map, Value};
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
 
-use crate::cli::{CreateKey, GroupBy, Keys, Remote, Usage};
+use anyhow::{Context, anyhow, bail};
+use reqwest::{Method, Response};
+use serde_json::Value;
 
-/// Asks, and returns what to print.
+use crate::admin_args::Remote;
+use crate::cli::{GroupBy, Usage};
+
+/// How long a whole answer may take, and how long a stream may be silent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is asked, and what is shown of the answer.
+pub(crate) enum Asked {
+    /// All pages of a list, in these columns.
+    List(String, &'static [&'static str]),
+    /// A list in this field of an answer, in these columns.
+    Within(String, &'static str, &'static [&'static str]),
+    /// One answer.
+    One(One),
+    /// An answer that is printed as it comes.
+    Stream(String),
+}
+
+/// A request that is answered with one thing.
+pub(crate) struct One {
+    method: Method,
+    path: String,
+    if_match: Option<String>,
+    body: Option<Value>,
+    shown: Shown,
+}
+
+/// What is shown of one thing, to people.
+pub(crate) enum Shown {
+    /// All of its fields.
+    Fields,
+    /// The field that is shown this once, and what it belongs to.
+    Once(&'static str),
+    /// What was done.
+    Done(String),
+}
+
+impl One {
+    fn new(method: Method, path: String, body: Option<Value>, shown: Shown) -> Self {
+        Self {
+            method,
+            path,
+            if_match: None,
+            body,
+            shown,
+        }
+    }
+
+    fn get(path: String) -> Self {
+        Self::new(Method::GET, path, None, Shown::Fields)
+    }
+}
+
+impl Asked {
+    pub(crate) fn get(path: String) -> Self {
+        Self::One(One::get(path))
+    }
+
+    pub(crate) fn post(path: &str, body: Value, shown: Shown) -> Self {
+        Self::One(One::new(Method::POST, path.to_owned(), Some(body), shown))
+    }
+
+    pub(crate) fn put(path: String, body: Value) -> Self {
+        Self::One(One::new(Method::PUT, path, Some(body), Shown::Fields))
+    }
+
+    pub(crate) fn patch(path: String, if_match: String, body: Value) -> Self {
+        Self::One(One {
+            if_match: Some(if_match),
+            ..One::new(Method::PATCH, path, Some(body), Shown::Fields)
+        })
+    }
+
+    pub(crate) fn delete(path: String, done: String) -> Self {
+        Self::One(One::new(Method::DELETE, path, None, Shown::Done(done)))
+    }
+}
+
 struct Server {
     http: reqwest::Client,
     remote: Remote,
@@ -16,48 +95,45 @@ impl Server {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(std::time::Duration::from_secs(30))
+            .connect_timeout(ANSWER_TIMEOUT)
+            .read_timeout(ANSWER_TIMEOUT)
             .build()?;
         Ok(Self { http, remote })
     }
 
-    async fn ask(
-        &self,
-        method: reqwest::Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> anyhow::Result<Value> {
+    /// Returns an answer that is not an error.
+    async fn send(&self, one: &One) -> anyhow::Result<Response> {
         let key = self.remote.api_key.as_deref().context(
             "no API key: set TOLLGATE_API_KEY or pass --api-key (an owner's key, such as the \
              bootstrap key)",
         )?;
-        let url = format!("{}{path}", self.remote.url.trim_end_matches('/'));
-        let mut request = self.http.request(method, &url).bearer_auth(key);
-        if let Some(body) = body {
+        let url = format!("{}{}", self.remote.url.trim_end_matches('/'), one.path);
+        let mut request = self.http.request(one.method.clone(), &url).bearer_auth(key);
+        if let Some(if_match) = &one.if_match {
+            request = request.header("if-match", if_match);
+        }
+        if let Some(body) = &one.body {
             request = request.json(body);
         }
         let response = request
             .send()
             .await
             .with_context(|| format!("{url} does not answer; is it up?"))?;
-        let status = response.status();
-        let answer: Value = response.json().await.unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(answer);
+        if response.status().is_success() {
+            return Ok(response);
         }
-        let detail = answer
-            .get("detail")
-            .and_then(Value::as_str)
-            .unwrap_or("no details");
-        let fields = answer
-            .get("errors")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let fields: Vec<_> = fields
-            .map(|one| format!("\n  {}: {}", text(one, "field"), text(one, "message")))
-            .collect();
-        bail!("{status}: {detail}{}", fields.concat())
+        Err(refusal(response).await)
+    }
+
+    async fn ask(&self, one: &One) -> anyhow::Result<Value> {
+        let answer = async { anyhow::Ok(self.send(one).await?.bytes().await?) };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+        let body = answer.context("the answer takes too long")??;
+        // What is gone is answered with nothing.
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).context("the answer is not JSON")
     }
 
     /// Follows the cursors of a list to its end.
@@ -66,16 +142,9 @@ impl Server {
         let mut cursor = String::new();
         loop {
             let mark = if path.contains('?') { '&' } else { '?' };
-            let mut page = self
-                .ask(
-                    reqwest::Method::GET,
-                    &format!("{path}{mark}limit=200{cursor}"),
-                    None,
-                )
-                .await?;
-            if let Some(Value::Array(items)) = page.get_mut("data").map(Value::take) {
-                all.extend(items);
-            }
+            let next = One::get(format!("{path}{mark}limit=200{cursor}"));
+            let mut page = self.ask(&next).await?;
+            all.append(&mut items(&mut page, "data"));
             match page.get("next_cursor").and_then(Value::as_str) {
                 Some(next) => cursor = format!("&cursor={}", encode(next)),
                 None => return Ok(all),
@@ -84,53 +153,65 @@ impl Server {
     }
 }
 
-pub(crate) async fn keys(command: Keys, as_json: bool) -> anyhow::Result<String> {
-    match command {
-        Keys::Create(create) => {
-            let body = new_key(&create);
-            let created = Server::new(create.remote)?
-                .ask(reqwest::Method::POST, "/api/v1/keys", Some(&body))
-                .await?;
-            if as_json {
-                return Ok(created.to_string());
-            }
-            Ok(format!(
-                "{}\n# {} {}; shown once",
-                text(&created, "key"),
-                text(&created, "id"),
-                text(&created, "name")
-            ))
+fn items(page: &mut Value, field: &str) -> Vec<Value> {
+    match page.get_mut(field).map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
+/// Says why the server has refused.
+async fn refusal(response: Response) -> anyhow::Error {
+    let status = response.status();
+    let answer: Value = response.json().await.unwrap_or(Value::Null);
+    let detail = answer.get("detail").and_then(Value::as_str);
+    let fields = answer.get("errors").and_then(Value::as_array);
+    let fields = fields.into_iter().flatten();
+    let fields: Vec<_> = fields
+        .map(|one| format!("\n  {}: {}", text(one, "field"), text(one, "message")))
+        .collect();
+    let detail = detail.unwrap_or("no details");
+    anyhow!("{status}: {detail}{}", fields.concat())
+}
+
+/// Asks, and returns what to print.
+pub(crate) async fn run(remote: Remote, asked: Asked, as_json: bool) -> anyhow::Result<String> {
+    let server = Server::new(remote)?;
+    match asked {
+        Asked::List(path, columns) => Ok(table(&server.all(&path).await?, as_json, columns)),
+        Asked::Within(path, field, columns) => {
+            let mut answer = server.ask(&One::get(path)).await?;
+            Ok(table(&items(&mut answer, field), as_json, columns))
         }
-        Keys::List { remote } => {
-            let keys = Server::new(remote)?.all("/api/v1/keys").await?;
-            Ok(table(
-                &keys,
-                as_json,
-                &[
-                    "id",
-                    "public_id",
-                    "name",
-                    "role",
-                    "created_at",
-                    "revoked_at",
-                ],
-            ))
+        Asked::One(one) => {
+            let answer = server.ask(&one).await?;
+            Ok(if as_json {
+                answer.to_string()
+            } else {
+                show(&answer, &one.shown)
+            })
         }
-        Keys::Revoke { id, remote } => {
-            let path = format!("/api/v1/keys/{}", encode(&id));
-            let revoked = Server::new(remote)?
-                .ask(reqwest::Method::DELETE, &path, None)
-                .await?;
-            if as_json {
-                return Ok(revoked.to_string());
-            }
-            Ok(format!(
-                "{} {} is revoked",
-                text(&revoked, "id"),
-                text(&revoked, "name")
-            ))
+        Asked::Stream(path) => bail!("{path} is a stream"),
+    }
+}
+
+/// Prints an answer as it comes.
+pub(crate) async fn stream(remote: Remote, path: &str, mut to: impl Write) -> anyhow::Result<()> {
+    let server = Server::new(remote)?;
+    let mut response = server.send(&One::get(path.to_owned())).await?;
+    while let Some(part) = response
+        .chunk()
+        .await
+        .context("the answer breaks off before its end")?
+    {
+        match to.write_all(&part) {
+            Ok(()) => {}
+            // Whoever closed the pipe does not want the rest.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
 }
 
 pub(crate) async fn usage(command: Usage, as_json: bool) -> anyhow::Result<String> {
@@ -158,32 +239,28 @@ pub(crate) async fn usage(command: Usage, as_json: bool) -> anyhow::Result<Strin
     Ok(table(&rows, as_json, &columns))
 }
 
-fn new_key(create: &CreateKey) -> Value {
-    let mut body = Map::new();
-    body.insert("name".to_owned(), Value::from(create.name.as_str()));
-    body.insert("models".to_owned(), Value::from(create.models.clone()));
-    let texts = [
-        ("role", &create.role),
-        ("max_budget", &create.max_budget),
-        ("budget_duration", &create.budget_duration),
-        ("expires_at", &create.expires_at),
-    ];
-    for (name, value) in texts {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), Value::from(value.as_str()));
+/// Renders one thing for people.
+fn show(thing: &Value, shown: &Shown) -> String {
+    match shown {
+        Shown::Done(done) => done.clone(),
+        Shown::Once(secret) => {
+            let id = text(thing, "id");
+            let name = ["name", "email"].into_iter().find_map(|field| {
+                let name = thing.get(field)?.as_str()?;
+                Some(format!(" {name}"))
+            });
+            let name = name.unwrap_or_default();
+            format!("{}\n# {id}{name}; shown once", text(thing, secret))
+        }
+        Shown::Fields => {
+            let fields = thing.as_object().into_iter().flatten();
+            let fields = fields.map(|(name, _)| (name, text(thing, name)));
+            let lines: Vec<_> = fields
+                .map(|(name, value)| format!("{name}: {value}"))
+                .collect();
+            lines.join("\n")
         }
     }
-    let numbers = [
-        ("rpm_limit", create.rpm_limit),
-        ("tpm_limit", create.tpm_limit),
-        ("max_parallel_requests", create.max_parallel_requests),
-    ];
-    for (name, value) in numbers {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), Value::from(value));
-        }
-    }
-    Value::Object(body)
 }
 
 /// Renders rows in columns, or as one JSON array.
@@ -225,7 +302,7 @@ fn text(value: &Value, field: &str) -> String {
 }
 
 /// Percent-encodes all but unreserved characters.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

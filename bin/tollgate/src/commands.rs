@@ -8,8 +8,10 @@ use clap::CommandFactory as _;
 use tollgate_auth::KeyText;
 use tollgate_server::{Failure, Options, Problem, Settings};
 
+use crate::admin_args::Remote;
 use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand};
-use crate::{client, load, quickstart};
+use crate::client::Asked;
+use crate::{admin, client, load, quickstart};
 
 /// The exit code of each way to fail; 0 is a server that drained.
 const FAILED: u8 = 1;
@@ -87,7 +89,12 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             say(key.expose());
             Ok(())
         }
-        Command::Keys(keys) => say_result(ask(client::keys(keys, as_json))),
+        Command::Keys(keys) => administer(admin::keys(keys), as_json),
+        Command::Teams(teams) => administer(admin::teams(teams), as_json),
+        Command::Users(users) => administer(admin::users(users), as_json),
+        Command::Roles(roles) => administer(admin::roles(roles), as_json),
+        Command::Orgs(orgs) => administer(admin::orgs(orgs), as_json),
+        Command::Audit(audit) => administer(admin::audit(audit), as_json),
         Command::Usage(usage) => say_result(ask(client::usage(usage, as_json))),
         Command::Ledger(Ledger::Verify) => {
             let report = tollgate_server::verify_ledger(&settings()?)?;
@@ -150,7 +157,15 @@ fn bootstrap_key() -> Result<Option<KeyText>, Exit> {
     Ok(Some(KeyText::parse(&text).map_err(|_| problem())?))
 }
 
-fn ask(question: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<String> {
+/// Asks a running server.
+fn administer((remote, asked): (Remote, Asked), as_json: bool) -> Result<(), Exit> {
+    if let Asked::Stream(path) = asked {
+        return Ok(ask(client::stream(remote, &path, std::io::stdout()))?);
+    }
+    say_result(ask(client::run(remote, asked, as_json)))
+}
+
+fn ask<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tollgate_server::install_crypto();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,7 @@
 //! The Tollgate LLM gateway: command line → settings → build → run → drain. No logic of its own.
 
+mod admin;
+mod admin_args;
 mod cli;
 mod client;
 mod commands;

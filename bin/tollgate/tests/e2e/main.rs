@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod connections;
