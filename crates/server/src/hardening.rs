@@ -27,8 +27,8 @@ const URI_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every answer says.
-const SAFE: [(HeaderName, HeaderValue); 3] = [
+/// What every answer says. Source: <https://owasp.org/www-project-secure-headers/>
+const SAFE: [(HeaderName, HeaderValue); 6] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -38,13 +38,27 @@ const SAFE: [(HeaderName, HeaderValue); 3] = [
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     ),
+    (
+        header::PERMISSIONS_POLICY,
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+    (
+        header::CROSS_ORIGIN_OPENER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        header::CROSS_ORIGIN_RESOURCE_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
 ];
 
 /// What an answer says that does not say otherwise.
 const CAREFUL: [(HeaderName, HeaderValue); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
     ),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];

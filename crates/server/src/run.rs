@@ -244,7 +244,9 @@ fn metrics_server(
                     .body(observer.render_metrics())
             }
         };
-        App::new().route("/metrics", web::get().to(render))
+        App::new()
+            .wrap(Harden)
+            .route("/metrics", web::get().to(render))
     })
     .workers(1)
     .shutdown_timeout(1)

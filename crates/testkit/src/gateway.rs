@@ -169,6 +169,12 @@ impl Gateway {
         self.running().address
     }
 
+    /// Returns where it serves metrics.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.running().metrics_address
+    }
+
     /// Returns its URL without a path.
     #[must_use]
     pub fn url(&self) -> String {

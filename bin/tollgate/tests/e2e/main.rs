@@ -16,6 +16,8 @@ mod fault_table;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod headers;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod limits;
