@@ -1,6 +1,5 @@
 //! The caller as an argument of a handler, so that authentication cannot be forgotten.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use tollgate_auth::{Credential, CredentialError, KeyText, Principal};
 use tollgate_domain::ErrorKind;
 use tollgate_engine::{EngineError, Reply};
 
+use crate::client::client_address;
 use crate::error::{ApiError, is_admin};
 use crate::respond::respond;
 use crate::state::WorkerState;
@@ -26,11 +26,6 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<KeyText, CredentialError
         headers.get_all(AUTHORIZATION).map(|value| value.as_bytes()),
         bare.map(|value| value.as_bytes()),
     )
-}
-
-/// Returns the address that the connection comes from, which behind a proxy is the proxy's.
-pub(crate) fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|address| address.ip())
 }
 
 /// An authenticated caller.
@@ -88,7 +83,7 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let is_admin = is_admin(request.path());
         let key = credential(request.headers()).map_err(EngineError::from);
-        let client_ip = client_ip(request);
+        let client_ip = client_address(request);
         let state = request.app_data::<Data<WorkerState>>().cloned();
         Box::pin(async move {
             let authenticated = async {

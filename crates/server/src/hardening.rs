@@ -52,6 +52,10 @@ const SAFE: [(HeaderName, HeaderValue); 6] = [
     ),
 ];
 
+/// What an answer says to a client that came over TLS: for two years, nothing else.
+const STRICT_TRANSPORT: HeaderValue =
+    HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
 /// What an answer says that does not say otherwise.
 const CAREFUL: [(HeaderName, HeaderValue); 2] = [
     (
@@ -104,15 +108,20 @@ where
         let handling = connection.map(Handling::begin);
         let state = request.app_data::<Data<WorkerState>>();
         let hosts = state.map_or(&[][..], |state| &state.shared().allowed_hosts);
+        let is_https = state.is_some_and(|s| s.shared().proxies.is_https(request.request()));
         match check(&request, hosts) {
             Some(error) => {
                 let answer = error.respond(request.path());
-                let response = Some(request.into_response(answer));
-                Hardening::Refused { response, handling }
+                Hardening::Refused {
+                    response: Some(request.into_response(answer)),
+                    handling,
+                    is_https,
+                }
             }
             None => Hardening::Handled {
                 answering: self.0.call(request),
                 handling,
+                is_https,
             },
         }
     }
@@ -125,11 +134,13 @@ pin_project! {
         Refused {
             response: Option<ServiceResponse<BoxBody>>,
             handling: Option<Handling>,
+            is_https: bool,
         },
         Handled {
             #[pin]
             answering: F,
             handling: Option<Handling>,
+            is_https: bool,
         },
     }
 }
@@ -141,24 +152,36 @@ where
     type Output = Result<ServiceResponse<BoxBody>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (answer, handling) = match self.project() {
+        let (answer, handling, is_https) = match self.project() {
             // Polled again after its end, it stays pending: there is nothing left to say.
-            HardeningStep::Refused { response, handling } => match response.take() {
-                Some(response) => (Ok(response), handling),
+            HardeningStep::Refused {
+                response,
+                handling,
+                is_https,
+            } => match response.take() {
+                Some(response) => (Ok(response), handling, is_https),
                 None => return Poll::Pending,
             },
             HardeningStep::Handled {
                 answering,
                 handling,
-            } => (ready!(answering.poll(cx)), handling),
+                is_https,
+            } => (ready!(answering.poll(cx)), handling, is_https),
         };
         drop(handling.take());
-        Poll::Ready(answer.map(with_safe_headers))
+        let is_https = *is_https;
+        Poll::Ready(answer.map(|response| with_safe_headers(response, is_https)))
     }
 }
 
-fn with_safe_headers(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+fn with_safe_headers(
+    mut response: ServiceResponse<BoxBody>,
+    is_https: bool,
+) -> ServiceResponse<BoxBody> {
     let headers = response.headers_mut();
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+    }
     for (name, value) in SAFE {
         headers.insert(name, value);
     }

@@ -16,6 +16,7 @@ mod admin;
 mod assemble;
 mod body;
 mod caller;
+mod client;
 mod data_plane;
 mod error;
 mod hardening;
@@ -37,8 +38,9 @@ pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
 pub use self::secrets::MasterKeySetting;
 pub use self::settings::{
-    DatabaseSettings, DialectSetting, DurabilitySetting, LedgerSettings, LogFormatSetting,
-    LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,
-    ServerSettings, Settings, TargetSettings, TelemetrySettings, UnknownPriceSetting,
+    DatabaseSettings, DialectSetting, DurabilitySetting, ForwardedSetting, LedgerSettings,
+    LogFormatSetting, LogSettings, ModelSettings, ProviderSettings, ResilienceSettings,
+    SecretsSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings,
+    UnknownPriceSetting,
 };
 pub use self::tools::{LedgerReport, check_providers, install_crypto, verify_ledger};

@@ -19,6 +19,7 @@ use tollgate_engine::now;
 
 use crate::assemble::Parts;
 use crate::body::BodyLimits;
+use crate::client::Proxies;
 use crate::hardening::Harden;
 use crate::observe::{Observer, Telemetry};
 use crate::problem::Failure;
@@ -165,7 +166,10 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
     Shared::new(
         tollgate_control::Control::clone(&parts.control),
         parts.ledger.clone(),
-        settings.server.allowed_hosts.clone(),
+        (
+            settings.server.allowed_hosts.clone(),
+            Proxies::new(&settings.server),
+        ),
         [
             body(settings.server.body_bytes_max),
             body(ADMIN_BODY_BYTES_MAX),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tollgate_domain::ModelPrice;
+use tollgate_domain::{IpRange, ModelPrice};
 
 use crate::problem::Problem;
 use crate::secrets::MasterKeySetting;
@@ -49,6 +49,17 @@ pub struct Settings {
     pub models: Vec<ModelSettings>,
 }
 
+/// The header in which trusted proxies name the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedSetting {
+    /// `X-Forwarded-For`, with `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, of RFC 7239.
+    Forwarded,
+}
+
 /// Where and how to listen.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -73,6 +84,10 @@ pub struct ServerSettings {
     pub connections_max: usize,
     /// The values that `Host` may have, without ports; empty is any well-formed one.
     pub allowed_hosts: Vec<String>,
+    /// The proxies that are believed about whom they forward for; empty is none.
+    pub trusted_proxies: Vec<IpRange>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedSetting,
 }
 
 impl Default for ServerSettings {
@@ -88,6 +103,8 @@ impl Default for ServerSettings {
             drain_timeout_s: 600,
             connections_max: 25_000,
             allowed_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedSetting::XForwardedFor,
         }
     }
 }

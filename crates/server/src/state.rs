@@ -9,6 +9,7 @@ use tollgate_engine::Worker;
 use tollgate_ledger::Ledger;
 
 use crate::body::BodyLimits;
+use crate::client::Proxies;
 use crate::observe::Observer;
 
 /// What all threads share.
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) ledger: Ledger,
     pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) proxies: Proxies,
     pub(crate) inference_body: BodyLimits,
     pub(crate) admin_body: BodyLimits,
     pub(crate) provider_names: Vec<String>,
@@ -28,7 +30,7 @@ impl Shared {
     pub(crate) fn new(
         control: Control,
         ledger: Ledger,
-        allowed_hosts: Vec<String>,
+        (allowed_hosts, proxies): (Vec<String>, Proxies),
         [inference_body, admin_body]: [BodyLimits; 2],
         provider_names: Vec<String>,
     ) -> Self {
@@ -39,6 +41,7 @@ impl Shared {
             control,
             ledger,
             allowed_hosts,
+            proxies,
             inference_body,
             admin_body,
             provider_names,

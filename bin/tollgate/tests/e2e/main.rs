@@ -35,3 +35,5 @@ mod sdk;
 mod slow_clients;
 #[cfg(test)]
 mod telemetry;
+#[cfg(test)]
+mod trusted_proxies;
