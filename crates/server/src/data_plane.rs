@@ -60,12 +60,14 @@ async fn serve(
     let caller = match caller {
         Ok(caller) => caller,
         Err(error) => {
-            let reply = Reply::of_error(&error);
-            let refusal = (reply.status, error.code);
+            let refusal = state.shared().strangers.refuse(client_ip, error);
+            let reply = Reply::of_error(&refusal.error);
+            let told = (reply.status, refusal.error.code);
             state
                 .observer()
-                .refused(observed, (request_id, surface), started, refusal);
+                .refused(observed, (request_id, surface), started, told);
             let mut response = respond(reply, started, None);
+            refusal.describe(&mut response);
             response
                 .head_mut()
                 .set_connection_type(ConnectionType::Close);

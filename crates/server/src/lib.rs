@@ -30,6 +30,7 @@ mod seal;
 mod secrets;
 mod settings;
 mod state;
+mod strangers;
 mod sweeper;
 mod tools;
 

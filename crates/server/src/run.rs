@@ -26,6 +26,7 @@ use crate::problem::Failure;
 use crate::routes::register;
 use crate::settings::{ServerSettings, Settings};
 use crate::state::{Shared, WorkerState};
+use crate::strangers::{Doors, Strangers};
 use crate::sweeper::Sweeper;
 use crate::tools::install_crypto;
 
@@ -128,7 +129,9 @@ async fn run(
     let tasks = TaskTracker::new();
     let shared = Arc::new(shared(settings, parts));
     let observer = Arc::new(telemetry.observer(parts)?);
-    let sweeper = Sweeper::new(Duration::from_secs(server.keep_alive_s), UNREAD_MAX);
+    let waits = [Duration::from_secs(server.keep_alive_s), UNREAD_MAX];
+    let doors = Doors::new(server.connections_per_address_max);
+    let sweeper = Sweeper::new(waits, doors, Proxies::new(server));
 
     let (http, address) = http_server(server, parts, &shared, &observer, &sweeper, &tasks)?;
     let (metrics, metrics_address) = metrics_server(server.metrics_listen, &observer)?;
@@ -169,6 +172,7 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
         (
             settings.server.allowed_hosts.clone(),
             Proxies::new(&settings.server),
+            Strangers::new(settings.server.unauthenticated_per_minute_max),
         ),
         [
             body(settings.server.body_bytes_max),

@@ -82,6 +82,10 @@ pub struct ServerSettings {
     pub drain_timeout_s: u64,
     /// Connections at once, over all workers.
     pub connections_max: usize,
+    /// Connections at once from one address, or from one /64 network of IPv6; 0 is no bound.
+    pub connections_per_address_max: u32,
+    /// Requests without a valid credential per minute from one such address; 0 is no bound.
+    pub unauthenticated_per_minute_max: u32,
     /// The values that `Host` may have, without ports; empty is any well-formed one.
     pub allowed_hosts: Vec<String>,
     /// The proxies that are believed about whom they forward for; empty is none.
@@ -102,6 +106,8 @@ impl Default for ServerSettings {
             keep_alive_s: 15,
             drain_timeout_s: 600,
             connections_max: 25_000,
+            connections_per_address_max: 256,
+            unauthenticated_per_minute_max: 120,
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedSetting::XForwardedFor,

@@ -11,6 +11,7 @@ use tollgate_ledger::Ledger;
 use crate::body::BodyLimits;
 use crate::client::Proxies;
 use crate::observe::Observer;
+use crate::strangers::Strangers;
 
 /// What all threads share.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) proxies: Proxies,
+    pub(crate) strangers: Strangers,
     pub(crate) inference_body: BodyLimits,
     pub(crate) admin_body: BodyLimits,
     pub(crate) provider_names: Vec<String>,
@@ -30,7 +32,7 @@ impl Shared {
     pub(crate) fn new(
         control: Control,
         ledger: Ledger,
-        (allowed_hosts, proxies): (Vec<String>, Proxies),
+        (allowed_hosts, proxies, strangers): (Vec<String>, Proxies, Strangers),
         [inference_body, admin_body]: [BodyLimits; 2],
         provider_names: Vec<String>,
     ) -> Self {
@@ -42,6 +44,7 @@ impl Shared {
             ledger,
             allowed_hosts,
             proxies,
+            strangers,
             inference_body,
             admin_body,
             provider_names,

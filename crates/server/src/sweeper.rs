@@ -5,6 +5,7 @@
 //! known with what it is doing since when, and one that waits too long is shut down.
 
 use std::any::Any;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use actix_web::dev::Extensions;
 use parking_lot::Mutex;
 use socket2::{SockRef, Socket};
 use tokio::net::TcpStream;
+
+use crate::client::Proxies;
+use crate::strangers::{Doors, Full, Place};
 
 const WAITING: u8 = 0;
 const HANDLING: u8 = 1;
@@ -25,6 +29,7 @@ pub(crate) struct Connection {
     since_ms: AtomicU64,
     socket: Socket,
     clock: Arc<Clock>,
+    _place: Option<Place>,
 }
 
 impl Connection {
@@ -107,18 +112,26 @@ pub(crate) struct Sweeper {
     connections: Mutex<Vec<Weak<Connection>>>,
     wait_max: Duration,
     unread_max: Duration,
+    doors: Doors,
+    proxies: Proxies,
     clock: Arc<Clock>,
 }
 
 impl Sweeper {
     /// Connections may wait `wait_max` for the next whole request head, and leave a stream unread
-    /// for `unread_max`.
-    pub(crate) fn new(wait_max: Duration, unread_max: Duration) -> Arc<Self> {
+    /// for `unread_max`. Those of trusted proxies, which are many clients', are not counted at the doors.
+    pub(crate) fn new(
+        [wait_max, unread_max]: [Duration; 2],
+        doors: Doors,
+        proxies: Proxies,
+    ) -> Arc<Self> {
         let connections = Mutex::new(Vec::new());
         Arc::new(Self {
             connections,
             wait_max,
             unread_max,
+            doors,
+            proxies,
             clock: Clock::new(),
         })
     }
@@ -131,16 +144,37 @@ impl Sweeper {
         let Ok(socket) = SockRef::from(stream).try_clone() else {
             return;
         };
+        let Ok(place) = self.place(stream) else {
+            // The server reads the end of it at once, and serves nothing on it.
+            drop(socket.shutdown(Shutdown::Both));
+            return;
+        };
         let clock = Arc::clone(&self.clock);
         let connection = Arc::new(Connection {
             doing: AtomicU8::new(WAITING),
             since_ms: AtomicU64::new(0),
             socket,
             clock,
+            _place: place,
         });
         connection.set(WAITING);
         self.connections.lock().push(Arc::downgrade(&connection));
         extensions.insert(connection);
+    }
+
+    /// Takes the place that a connection needs, if it needs one.
+    fn place(&self, stream: &TcpStream) -> Result<Option<Place>, Full> {
+        if !self.doors.is_bounded() {
+            return Ok(None);
+        }
+        // A client that has left already is ended by reading from it.
+        let Ok(peer) = stream.peer_addr() else {
+            return Ok(None);
+        };
+        if self.proxies.has(peer.ip()) {
+            return Ok(None);
+        }
+        self.doors.enter(peer.ip()).map(Some)
     }
 
     /// Ends the connections that have waited too long, and forgets those that are gone. Returns how many are open.
@@ -163,7 +197,7 @@ impl Sweeper {
             };
             if is_over {
                 // The other side may be gone already; then there is nothing left to end.
-                drop(connection.socket.shutdown(std::net::Shutdown::Both));
+                drop(connection.socket.shutdown(Shutdown::Both));
             }
             true
         });

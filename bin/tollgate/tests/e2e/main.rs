@@ -34,6 +34,8 @@ mod sdk;
 #[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod telemetry;
 #[cfg(test)]
 mod trusted_proxies;
