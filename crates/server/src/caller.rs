@@ -98,7 +98,7 @@ impl FromRequest for Caller {
             };
             authenticated.await.map(Self).map_err(|error| NotACaller {
                 refusal: match &strangers {
-                    Some(state) => state.shared().strangers.refuse(client_ip, error),
+                    Some(state) => state.shared().gate.strangers.refuse(client_ip, error),
                     None => error.into(),
                 },
                 is_admin,

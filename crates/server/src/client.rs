@@ -89,7 +89,7 @@ fn peer(request: &HttpRequest) -> Option<IpAddr> {
 pub(crate) fn client_address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = peer(request)?;
     match request.app_data::<Data<WorkerState>>() {
-        Some(state) => state.shared().proxies.client(peer, request.headers()),
+        Some(state) => state.shared().gate.proxies.client(peer, request.headers()),
         None => Some(peer),
     }
 }

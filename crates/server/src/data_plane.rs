@@ -60,7 +60,7 @@ async fn serve(
     let caller = match caller {
         Ok(caller) => caller,
         Err(error) => {
-            let refusal = state.shared().strangers.refuse(client_ip, error);
+            let refusal = state.shared().gate.strangers.refuse(client_ip, error);
             let reply = Reply::of_error(&refusal.error);
             let told = (reply.status, refusal.error.code);
             state

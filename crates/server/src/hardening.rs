@@ -15,6 +15,7 @@ use tollgate_domain::RequestId;
 use tollgate_validation::host_header;
 use uuid::Uuid;
 
+use crate::cors::{Cors, Crossing};
 use crate::error::HttpError;
 use crate::state::WorkerState;
 use crate::sweeper::{Connection, Handling};
@@ -107,22 +108,51 @@ where
         let connection = request.request().conn_data::<Arc<Connection>>();
         let handling = connection.map(Handling::begin);
         let state = request.app_data::<Data<WorkerState>>();
-        let hosts = state.map_or(&[][..], |state| &state.shared().allowed_hosts);
-        let is_https = state.is_some_and(|s| s.shared().proxies.is_https(request.request()));
-        match check(&request, hosts) {
-            Some(error) => {
-                let answer = error.respond(request.path());
-                Hardening::Refused {
-                    response: Some(request.into_response(answer)),
-                    handling,
-                    is_https,
-                }
+        let (refused, said) = match state {
+            Some(state) => {
+                let gate = &state.shared().gate;
+                let crossing = gate.cors.crossing(&request);
+                let is_https = gate.proxies.is_https(request.request());
+                let said = Said { is_https, crossing };
+                let error = check(&request, &gate.allowed_hosts);
+                let refused = error.map(|error| error.respond(request.path()));
+                (
+                    refused.or_else(|| Cors::preflight(&request, crossing)),
+                    said,
+                )
             }
+            None => {
+                let refused = check(&request, &[]).map(|error| error.respond(request.path()));
+                (refused, Said::default())
+            }
+        };
+        match refused {
+            Some(answer) => Hardening::Refused {
+                response: Some(request.into_response(answer)),
+                handling,
+                said,
+            },
             None => Hardening::Handled {
                 answering: self.0.call(request),
                 handling,
-                is_https,
+                said,
             },
+        }
+    }
+}
+
+/// What an answer says besides what every answer does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    is_https: bool,
+    crossing: Crossing,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self {
+            is_https: false,
+            crossing: Crossing::Silent,
         }
     }
 }
@@ -134,13 +164,13 @@ pin_project! {
         Refused {
             response: Option<ServiceResponse<BoxBody>>,
             handling: Option<Handling>,
-            is_https: bool,
+            said: Said,
         },
         Handled {
             #[pin]
             answering: F,
             handling: Option<Handling>,
-            is_https: bool,
+            said: Said,
         },
     }
 }
@@ -152,34 +182,36 @@ where
     type Output = Result<ServiceResponse<BoxBody>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (answer, handling, is_https) = match self.project() {
+        let (answer, handling, said) = match self.project() {
             // Polled again after its end, it stays pending: there is nothing left to say.
             HardeningStep::Refused {
                 response,
                 handling,
-                is_https,
+                said,
             } => match response.take() {
-                Some(response) => (Ok(response), handling, is_https),
+                Some(response) => (Ok(response), handling, *said),
                 None => return Poll::Pending,
             },
             HardeningStep::Handled {
                 answering,
                 handling,
-                is_https,
-            } => (ready!(answering.poll(cx)), handling, is_https),
+                said,
+            } => (ready!(answering.poll(cx)), handling, *said),
         };
         drop(handling.take());
-        let is_https = *is_https;
-        Poll::Ready(answer.map(|response| with_safe_headers(response, is_https)))
+        Poll::Ready(answer.map(|response| with_safe_headers(response, said)))
     }
 }
 
 fn with_safe_headers(
     mut response: ServiceResponse<BoxBody>,
-    is_https: bool,
+    said: Said,
 ) -> ServiceResponse<BoxBody> {
+    if said.crossing != Crossing::Silent {
+        describe_crossing(&mut response, said.crossing);
+    }
     let headers = response.headers_mut();
-    if is_https {
+    if said.is_https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }
     for (name, value) in SAFE {
@@ -194,6 +226,14 @@ fn with_safe_headers(
         headers.insert(REQUEST_ID, id_value(RequestId::new(Uuid::now_v7())));
     }
     response
+}
+
+fn describe_crossing(response: &mut ServiceResponse<BoxBody>, crossing: Crossing) {
+    let state = response.request().app_data::<Data<WorkerState>>().cloned();
+    if let Some(state) = state {
+        let cors = &state.shared().gate.cors;
+        cors.describe(crossing, response.headers_mut());
+    }
 }
 
 pub(crate) fn id_value(id: RequestId) -> HeaderValue {
@@ -215,7 +255,15 @@ fn check(request: &ServiceRequest, allowed_hosts: &[String]) -> Option<HttpError
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Some(HttpError::invalid_host());
     };
-    if host_header(host.as_bytes()).is_err() || !is_allowed(host.as_bytes(), allowed_hosts) {
+    let host = host.as_bytes();
+    if host_header(host).is_err() || !is_allowed(host, allowed_hosts) {
+        return Some(HttpError::invalid_host());
+    }
+    // A request line with a host of its own (RFC 9112, 3.2.2) has two, which must be the same.
+    let named = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    if named.is_some_and(|named| !named.eq_ignore_ascii_case(host)) {
         return Some(HttpError::invalid_host());
     }
     None

@@ -17,6 +17,7 @@ mod assemble;
 mod body;
 mod caller;
 mod client;
+mod cors;
 mod data_plane;
 mod error;
 mod hardening;

@@ -25,8 +25,8 @@ use crate::observe::{Observer, Telemetry};
 use crate::problem::Failure;
 use crate::routes::register;
 use crate::settings::{ServerSettings, Settings};
-use crate::state::{Shared, WorkerState};
-use crate::strangers::{Doors, Strangers};
+use crate::state::{Gate, Shared, WorkerState};
+use crate::strangers::Doors;
 use crate::sweeper::Sweeper;
 use crate::tools::install_crypto;
 
@@ -169,11 +169,7 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
     Shared::new(
         tollgate_control::Control::clone(&parts.control),
         parts.ledger.clone(),
-        (
-            settings.server.allowed_hosts.clone(),
-            Proxies::new(&settings.server),
-            Strangers::new(settings.server.unauthenticated_per_minute_max),
-        ),
+        Gate::new(&settings.server),
         [
             body(settings.server.body_bytes_max),
             body(ADMIN_BODY_BYTES_MAX),
