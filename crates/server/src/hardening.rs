@@ -112,7 +112,8 @@ where
             Some(state) => {
                 let gate = &state.shared().gate;
                 let crossing = gate.cors.crossing(&request);
-                let is_https = gate.proxies.is_https(request.request());
+                let is_https =
+                    request.app_config().secure() || gate.proxies.is_https(request.request());
                 let said = Said { is_https, crossing };
                 let error = check(&request, &gate.allowed_hosts);
                 let refused = error.map(|error| error.respond(request.path()));

@@ -33,6 +33,7 @@ mod settings;
 mod state;
 mod strangers;
 mod sweeper;
+mod tls;
 mod tools;
 
 pub use self::problem::{Failure, Problem};
@@ -42,7 +43,7 @@ pub use self::secrets::MasterKeySetting;
 pub use self::settings::{
     DatabaseSettings, DialectSetting, DurabilitySetting, ForwardedSetting, LedgerSettings,
     LogFormatSetting, LogSettings, ModelSettings, ProviderSettings, ResilienceSettings,
-    SecretsSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings,
+    SecretsSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings, TlsSettings,
     UnknownPriceSetting,
 };
 pub use self::tools::{LedgerReport, check_providers, install_crypto, verify_ledger};

@@ -50,6 +50,19 @@ pub struct Settings {
     pub models: Vec<ModelSettings>,
 }
 
+/// The files of TLS, in PEM. They are read again when they change.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The server's certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub private_key: PathBuf,
+    /// The authorities of which clients must have a certificate; absent asks for none.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+}
+
 /// The header in which trusted proxies name the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -89,6 +102,8 @@ pub struct ServerSettings {
     pub unauthenticated_per_minute_max: u32,
     /// The values that `Host` may have, without ports; empty is any well-formed one.
     pub allowed_hosts: Vec<String>,
+    /// TLS for clients; absent is plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// The origins whose pages may call models from a browser; empty is none.
     pub cors_origins: Vec<String>,
     /// The proxies that are believed about whom they forward for; empty is none.
@@ -112,6 +127,7 @@ impl Default for ServerSettings {
             connections_per_address_max: 256,
             unauthenticated_per_minute_max: 120,
             allowed_hosts: Vec::new(),
+            tls: None,
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedSetting::XForwardedFor,

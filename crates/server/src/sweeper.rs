@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Extensions;
 use parking_lot::Mutex;
 use socket2::{SockRef, Socket};
@@ -106,6 +107,15 @@ impl Drop for Streaming {
     }
 }
 
+/// The TCP connection below what the server reads from, with TLS or without.
+fn stream_of(io: &dyn Any) -> Option<&TcpStream> {
+    let over_tls = || {
+        let stream = io.downcast_ref::<TlsStream<TcpStream>>()?;
+        Some(stream.get_ref().0)
+    };
+    io.downcast_ref::<TcpStream>().or_else(over_tls)
+}
+
 /// Every connection, and how long it may wait.
 #[derive(Debug)]
 pub(crate) struct Sweeper {
@@ -138,7 +148,7 @@ impl Sweeper {
 
     /// Takes a new connection in; called by the server for each one.
     pub(crate) fn connected(&self, io: &dyn Any, extensions: &mut Extensions) {
-        let Some(stream) = io.downcast_ref::<TcpStream>() else {
+        let Some(stream) = stream_of(io) else {
             return;
         };
         let Ok(socket) = SockRef::from(stream).try_clone() else {

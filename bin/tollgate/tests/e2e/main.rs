@@ -46,4 +46,6 @@ mod strangers;
 #[cfg(test)]
 mod telemetry;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod trusted_proxies;
