@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use pin_project_lite::pin_project;
@@ -106,6 +107,17 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let connection = request.request().conn_data::<Arc<Connection>>();
+        if let Some(connection) = connection.filter(|connection| connection.is_closing()) {
+            let connection = Arc::clone(connection);
+            return Hardening::TooLate {
+                connection,
+                is_written: false,
+            };
+        }
+        let is_last = request.head().connection_type() == ConnectionType::Close;
+        if let Some(connection) = connection.filter(|_| is_last) {
+            connection.close();
+        }
         let handling = connection.map(Handling::begin);
         let state = request.app_data::<Data<WorkerState>>();
         let (refused, said) = match state {
@@ -167,6 +179,11 @@ pin_project! {
             handling: Option<Handling>,
             said: Said,
         },
+        // The HTTP library hands over what came behind a last request as well.
+        TooLate {
+            connection: Arc<Connection>,
+            is_written: bool,
+        },
         Handled {
             #[pin]
             answering: F,
@@ -193,12 +210,29 @@ where
                 Some(response) => (Ok(response), handling, *said),
                 None => return Poll::Pending,
             },
+            // The answers before are written while this waits once; then nothing more is said.
+            HardeningStep::TooLate {
+                connection,
+                is_written,
+            } => {
+                if std::mem::replace(is_written, true) {
+                    connection.end();
+                } else {
+                    cx.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
             HardeningStep::Handled {
                 answering,
                 handling,
                 said,
             } => (ready!(answering.poll(cx)), handling, *said),
         };
+        if let (Some(handling), Ok(answer)) = (&handling, &answer)
+            && answer.response().head().connection_type() == ConnectionType::Close
+        {
+            handling.close();
+        }
         drop(handling.take());
         Poll::Ready(answer.map(|response| with_safe_headers(response, said)))
     }

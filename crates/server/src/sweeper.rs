@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ const STREAMING: u8 = 2;
 pub(crate) struct Connection {
     doing: AtomicU8,
     since_ms: AtomicU64,
+    is_closing: AtomicBool,
     socket: Socket,
     clock: Arc<Clock>,
     _place: Option<Place>,
@@ -37,6 +38,22 @@ impl Connection {
     fn set(&self, doing: u8) {
         self.since_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         self.doing.store(doing, Ordering::Release);
+    }
+
+    /// Notes that the request under way is the last one of this connection.
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+    }
+
+    /// Whether a request was the last one already.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection. What was written to it still arrives.
+    pub(crate) fn end(&self) {
+        // The other side may be gone already; then there is nothing left to end.
+        drop(self.socket.shutdown(Shutdown::Both));
     }
 }
 
@@ -72,6 +89,11 @@ impl Handling {
     pub(crate) fn begin(connection: &Arc<Connection>) -> Self {
         connection.set(HANDLING);
         Self(Arc::clone(connection))
+    }
+
+    /// See [`Connection::close`].
+    pub(crate) fn close(&self) {
+        self.0.close();
     }
 }
 
@@ -163,6 +185,7 @@ impl Sweeper {
         let connection = Arc::new(Connection {
             doing: AtomicU8::new(WAITING),
             since_ms: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
             socket,
             clock,
             _place: place,
@@ -206,8 +229,7 @@ impl Sweeper {
                 _ => false,
             };
             if is_over {
-                // The other side may be gone already; then there is nothing left to end.
-                drop(connection.socket.shutdown(Shutdown::Both));
+                connection.end();
             }
             true
         });

@@ -42,6 +42,8 @@ mod sdk;
 #[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
+mod smuggling;
+#[cfg(test)]
 mod strangers;
 #[cfg(test)]
 mod telemetry;
