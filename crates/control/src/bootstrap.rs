@@ -83,19 +83,24 @@ impl Control {
     }
 
     fn add_default_organization(&self, now: Timestamp) -> Result<OrgId, ControlError> {
-        let organization = Organization {
-            id: OrgId::new(Uuid::now_v7()),
-            name: DEFAULT_ORGANIZATION.to_owned(),
-            limits: Limits::default(),
-            budget: None,
-            blocked: false,
-            created_at: now,
-            version: 1,
-        };
+        let organization = default_organization(now);
         let id = organization.id;
         let audit = AuditDraft::done(Actor::System, "organization.create", now);
         self.store
             .add_organization(&organization, &audit.in_chain(id).about(id))?;
         Ok(id)
+    }
+}
+
+/// Returns the organization that an installation begins with, under an id of its own.
+pub(crate) fn default_organization(now: Timestamp) -> Organization {
+    Organization {
+        id: OrgId::new(Uuid::now_v7()),
+        name: DEFAULT_ORGANIZATION.to_owned(),
+        limits: Limits::default(),
+        budget: None,
+        blocked: false,
+        created_at: now,
+        version: 1,
     }
 }

@@ -252,6 +252,24 @@ macro_rules! impl_session_stores {
                     })
                 }
 
+                fn find_one_time_token(
+                    &self,
+                    mac: &[u8; MAC_BYTES],
+                    purpose: TokenPurpose,
+                    at: Timestamp,
+                ) -> Result<Option<OneTimeToken>, StoreError> {
+                    self.read(Rows::Shared, |connection| {
+                        let token: Option<TokenRow> = one_time_tokens::table
+                            .find(mac.as_slice())
+                            .filter(one_time_tokens::purpose.eq(purpose.as_str()))
+                            .filter(one_time_tokens::used_at_us.is_null())
+                            .filter(one_time_tokens::expires_at_us.gt(at.micros()))
+                            .first(connection)
+                            .optional()?;
+                        Ok(token.map(OneTimeToken::try_from).transpose()?)
+                    })
+                }
+
                 fn use_one_time_token(
                     &self,
                     mac: &[u8; MAC_BYTES],
@@ -273,6 +291,26 @@ macro_rules! impl_session_stores {
                         let used = used.map(OneTimeToken::try_from).transpose()?;
                         let change = Change::audited_if(used.is_some());
                         Ok((used, change))
+                    })
+                }
+
+                fn void_one_time_tokens(
+                    &self,
+                    user: UserId,
+                    purpose: TokenPurpose,
+                    at: Timestamp,
+                    audit: &AuditDraft,
+                ) -> Result<usize, StoreError> {
+                    self.change(None, audit, |connection| {
+                        let open = one_time_tokens::table
+                            .filter(one_time_tokens::user_id.eq(user.as_bytes().as_slice()))
+                            .filter(one_time_tokens::purpose.eq(purpose.as_str()))
+                            .filter(one_time_tokens::used_at_us.is_null())
+                            .filter(one_time_tokens::expires_at_us.gt(at.micros()));
+                        let count = diesel::update(open)
+                            .set(one_time_tokens::used_at_us.eq(at.micros()))
+                            .execute(connection)?;
+                        Ok((count, Change::audited_if(count > 0)))
                     })
                 }
 

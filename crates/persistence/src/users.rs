@@ -318,7 +318,10 @@ macro_rules! impl_user_store {
                         let is_used = left.len() < macs.len();
                         if is_used {
                             diesel::update(user)
-                                .set(dsl::recovery_macs.eq(left))
+                                .set((
+                                    dsl::recovery_macs.eq(left),
+                                    dsl::version.eq(dsl::version + 1),
+                                ))
                                 .execute(connection)?;
                         }
                         Ok((is_used, Change::audited_if(is_used)))

@@ -88,6 +88,18 @@ pub trait OneTimeTokenStore: Send + Sync {
         audit: &AuditDraft,
     ) -> Result<(), StoreError>;
 
+    /// Returns the token for this purpose that was neither used nor has expired at `at`, and leaves it as
+    /// it is: what comes before its use can be checked without using it up.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn find_one_time_token(
+        &self,
+        mac: &[u8; MAC_BYTES],
+        purpose: TokenPurpose,
+        at: Timestamp,
+    ) -> Result<Option<OneTimeToken>, StoreError>;
+
     /// Uses a token up: of two that present it at once, one gets it. Returns it as it is now, or `None`
     /// when there is none for this purpose, or it was used or has expired at `at`.
     ///
@@ -100,6 +112,19 @@ pub trait OneTimeTokenStore: Send + Sync {
         at: Timestamp,
         audit: &AuditDraft,
     ) -> Result<Option<OneTimeToken>, StoreError>;
+
+    /// Uses up all tokens of a user for a purpose, so that those in older letters are void. Returns how
+    /// many.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn void_one_time_tokens(
+        &self,
+        user: UserId,
+        purpose: TokenPurpose,
+        at: Timestamp,
+        audit: &AuditDraft,
+    ) -> Result<usize, StoreError>;
 
     /// Forgets tokens that expired before this time. Returns how many.
     ///

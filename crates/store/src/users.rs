@@ -77,7 +77,8 @@ pub trait UserStore: Send + Sync {
     /// `Invalid` when the step does not fit 63 bits.
     fn use_totp_step(&self, id: UserId, step: u64) -> Result<bool, StoreError>;
 
-    /// Takes a recovery code. Returns whether it was there: each works once.
+    /// Takes a recovery code. Returns whether it was there: each works once. The user's version grows,
+    /// so that whoever read them before cannot bring the code back.
     ///
     /// # Errors
     /// When the backend fails.

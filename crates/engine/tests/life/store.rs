@@ -165,9 +165,13 @@ pass_on! { SessionStore:
 
 pass_on! { OneTimeTokenStore:
     fn add_one_time_token(token: &OneTimeToken, audit: &AuditDraft) -> ();
+    fn find_one_time_token(mac: &[u8; MAC_BYTES], purpose: TokenPurpose, at: Timestamp)
+        -> Option<OneTimeToken>;
     fn use_one_time_token(
         mac: &[u8; MAC_BYTES], purpose: TokenPurpose, at: Timestamp, audit: &AuditDraft
     ) -> Option<OneTimeToken>;
+    fn void_one_time_tokens(user: UserId, purpose: TokenPurpose, at: Timestamp, audit: &AuditDraft)
+        -> usize;
     fn remove_one_time_tokens(expired_before: Timestamp) -> usize;
 }
 

@@ -77,6 +77,7 @@ macro_rules! store_conformance {
                 a_session_is_found_used_and_ended,
                 the_sessions_of_a_user_end_together,
                 sessions_that_ended_are_forgotten,
+                a_token_is_found_until_it_is_used_or_void,
                 a_token_works_once_for_its_purpose;
             audit:
                 every_change_has_its_entry_and_no_other,

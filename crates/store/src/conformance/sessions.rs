@@ -165,3 +165,56 @@ pub fn a_token_works_once_for_its_purpose(store: &dyn Store) {
         3
     );
 }
+
+/// A token can be looked at before it is used, and the others of a user can be made void.
+pub fn a_token_is_found_until_it_is_used_or_void(store: &dyn Store) {
+    people(store);
+    let by = platform_audit();
+    let setup = OneTimeToken {
+        purpose: TokenPurpose::Setup,
+        ..token(4, Some(1))
+    };
+    let all = [
+        token(1, Some(1)),
+        token(2, Some(1)),
+        token(3, Some(2)),
+        setup.clone(),
+    ];
+    for one in &all {
+        store.add_one_time_token(one, &by).unwrap();
+    }
+    let verify = TokenPurpose::EmailVerify;
+    let find = |n, purpose, at| store.find_one_time_token(&mac(n), purpose, at).unwrap();
+    assert_eq!(find(1, verify, NOW), Some(token(1, Some(1))));
+    assert_eq!(
+        find(1, verify, NOW),
+        Some(token(1, Some(1))),
+        "it is still there"
+    );
+    assert_eq!(find(1, TokenPurpose::PasswordReset, NOW), None);
+    assert_eq!(find(1, verify, token(1, None).expires_at), None);
+    assert_eq!(find(9, verify, NOW), None);
+    store
+        .use_one_time_token(&mac(1), verify, NOW, &by)
+        .unwrap()
+        .unwrap();
+    assert_eq!(find(1, verify, NOW), None);
+    let void = |at| {
+        store
+            .void_one_time_tokens(user_id(1), verify, at, &by)
+            .unwrap()
+    };
+    assert_eq!(void(NOW), 1, "the one that is left");
+    assert_eq!(void(NOW), 0);
+    assert_eq!(find(2, verify, NOW), None);
+    assert_eq!(
+        store.use_one_time_token(&mac(2), verify, NOW, &by).unwrap(),
+        None
+    );
+    assert_eq!(find(3, verify, NOW), Some(token(3, Some(2))), "another's");
+    assert_eq!(
+        find(4, TokenPurpose::Setup, NOW),
+        Some(setup),
+        "for something else"
+    );
+}

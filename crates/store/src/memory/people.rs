@@ -171,6 +171,7 @@ impl UserStore for MemoryStore {
             let before = user.recovery_macs.len();
             user.recovery_macs.retain(|one| one != mac);
             let is_used = user.recovery_macs.len() < before;
+            user.version += u64::from(is_used);
             let change = if is_used {
                 Change::Audited
             } else {

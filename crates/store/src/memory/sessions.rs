@@ -133,6 +133,18 @@ impl OneTimeTokenStore for MemoryStore {
         })
     }
 
+    fn find_one_time_token(
+        &self,
+        mac: &[u8; MAC_BYTES],
+        purpose: TokenPurpose,
+        at: Timestamp,
+    ) -> Result<Option<OneTimeToken>, StoreError> {
+        let state = self.state.lock();
+        let found = state.tokens.get(mac);
+        let found = found.filter(|token| is_open(token, purpose, at));
+        Ok(found.cloned())
+    }
+
     fn use_one_time_token(
         &self,
         mac: &[u8; MAC_BYTES],
@@ -142,14 +154,36 @@ impl OneTimeTokenStore for MemoryStore {
     ) -> Result<Option<OneTimeToken>, StoreError> {
         self.change(None, audit, |state| {
             let found = state.tokens.get_mut(mac);
-            let found = found.filter(|token| {
-                token.purpose == purpose && token.used_at.is_none() && at < token.expires_at
-            });
+            let found = found.filter(|token| is_open(token, purpose, at));
             let Some(token) = found else {
                 return Ok((None, Change::None));
             };
             token.used_at = Some(at);
             Ok((Some(token.clone()), Change::Audited))
+        })
+    }
+
+    fn void_one_time_tokens(
+        &self,
+        user: UserId,
+        purpose: TokenPurpose,
+        at: Timestamp,
+        audit: &AuditDraft,
+    ) -> Result<usize, StoreError> {
+        self.change(None, audit, |state| {
+            let mut count = 0;
+            for token in state.tokens.values_mut() {
+                if token.user_id == Some(user) && is_open(token, purpose, at) {
+                    token.used_at = Some(at);
+                    count += 1;
+                }
+            }
+            let change = if count > 0 {
+                Change::Audited
+            } else {
+                Change::None
+            };
+            Ok((count, change))
         })
     }
 
@@ -161,4 +195,8 @@ impl OneTimeTokenStore for MemoryStore {
             .retain(|_, token| token.expires_at >= expired_before);
         Ok(before - state.tokens.len())
     }
+}
+
+fn is_open(token: &OneTimeToken, purpose: TokenPurpose, at: Timestamp) -> bool {
+    token.purpose == purpose && token.used_at.is_none() && at < token.expires_at
 }
