@@ -329,15 +329,26 @@ fn answers(address: SocketAddr, attack: &Attack) -> (Vec<(u16, String)>, bool) {
     (answers, connection.time_to_close(patience).is_some())
 }
 
-/// Asks as somebody else, and says what is wrong with the answer.
-fn victim(address: SocketAddr, authorization: &str, number: usize) -> Option<String> {
+/// What somebody else got who asked for a model of their own.
+enum Got {
+    Own,
+    /// The proxy's word that the server had closed the connection that it chose.
+    ProxyFailure,
+    Wrong(String),
+}
+
+/// Asks as somebody else.
+fn victim(address: SocketAddr, authorization: &str, number: usize) -> Got {
     let ask = format!("GET /v1/models/victim-{number} HTTP/1.1\r\nhost: a\r\n{authorization}\r\n");
     let mut connection = Connection::open(address).unwrap();
     connection.send(ask.as_bytes()).unwrap();
     let answer = connection.read_answer().unwrap();
     let text = answer.text();
-    let is_own = answer.status == 404 && text.contains(&format!("victim-{number}\\\""));
-    (!is_own).then(|| format!("victim {number} got {} {text}", answer.status))
+    match answer.status {
+        404 if text.contains(&format!("victim-{number}\\\"")) => Got::Own,
+        502 if text.contains("incomplete response") => Got::ProxyFailure,
+        status => Got::Wrong(format!("victim {number} got {status} {text}")),
+    }
 }
 
 fn gateway() -> (tollgate_testkit::ScriptedUpstream, Gateway, Attacker) {
@@ -412,16 +423,26 @@ fn t_smuggle_nothing_behind_a_last_request_is_answered() {
 }
 
 /// Sends every attack through a proxy, with other clients after each.
+///
+/// The HTTP library answers a head that it cannot read on a connection that was used before without
+/// `Connection: close`, and then closes it. A proxy that is told to use connections again at any cost
+/// can send one request more before it sees that, and says 502 to it: that is no answer of somebody
+/// else, and can happen to the first one alone, since the connection is gone then.
 fn check_behind(proxy: &ReverseProxy, attacker: &Attacker) {
     let mut faults = Vec::new();
     let mut number = 0;
     for attack in attacker.attacks() {
         // What a proxy itself takes for a second request of the same client is that client's.
         let own = answers(proxy.address(), &attack).0.len();
-        for _ in 0..3 {
+        for turn in 0..3 {
             number += 1;
-            let fault = victim(proxy.address(), &attacker.authorization, number);
-            faults.extend(fault.map(|fault| format!("{} ({own}): {fault}", attack.name)));
+            let fault = match victim(proxy.address(), &attacker.authorization, number) {
+                Got::Own => continue,
+                Got::ProxyFailure if turn == 0 => continue,
+                Got::ProxyFailure => format!("victim {number} got 502, as number {turn}"),
+                Got::Wrong(fault) => fault,
+            };
+            faults.push(format!("{} ({own}): {fault}", attack.name));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
