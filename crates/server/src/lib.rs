@@ -17,6 +17,8 @@ mod admin;
 mod assemble;
 mod body;
 mod caller;
+mod client;
+mod cors;
 mod data_plane;
 mod error;
 mod hardening;
@@ -30,7 +32,9 @@ mod seal;
 mod secrets;
 mod settings;
 mod state;
+mod strangers;
 mod sweeper;
+mod tls;
 mod tools;
 
 pub use self::problem::{Failure, Problem};
@@ -38,8 +42,9 @@ pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
 pub use self::secrets::MasterKeySetting;
 pub use self::settings::{
-    DatabaseSettings, DialectSetting, DurabilitySetting, LedgerSettings, LogFormatSetting,
-    LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,
-    ServerSettings, Settings, TargetSettings, TelemetrySettings, UnknownPriceSetting,
+    DatabaseSettings, DialectSetting, DurabilitySetting, ForwardedSetting, LedgerSettings,
+    LogFormatSetting, LogSettings, ModelSettings, ProviderSettings, ResilienceSettings,
+    SecretsSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings, TlsSettings,
+    UnknownPriceSetting,
 };
 pub use self::tools::{LedgerReport, check_providers, install_crypto, verify_ledger};
