@@ -6,9 +6,10 @@ use secrecy::ExposeSecret as _;
 use tollgate_ledger::Ledger;
 use tollgate_store::Store;
 
-use crate::assemble::{ledger_config, open_database};
+use crate::assemble::ledger_config;
+use crate::installation::open_database;
 use crate::problem::Failure;
-use crate::secrets::{master_key, resolve};
+use crate::secrets::resolve;
 use crate::settings::{DialectSetting, Settings};
 
 /// Makes one cryptography library the process's; again is harmless.
@@ -33,8 +34,7 @@ pub struct LedgerReport {
 /// # Errors
 /// When the database or the journal cannot be read.
 pub fn verify_ledger(settings: &Settings) -> Result<LedgerReport, Failure> {
-    let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
-    let store: Arc<dyn Store> = open_database(settings, &master_key)?;
+    let store: Arc<dyn Store> = open_database(&settings.database)?;
     let report = Ledger::verify(&*store, &ledger_config(&settings.ledger))
         .map_err(|error| Failure::Other(error.into()))?;
     let json = serde_json::to_string(&report).map_err(|error| Failure::Other(error.into()))?;
