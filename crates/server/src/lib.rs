@@ -41,4 +41,6 @@ pub use self::settings::{
     LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,
     ServerSettings, Settings, TargetSettings, TelemetrySettings, UnknownPriceSetting,
 };
-pub use self::tools::{LedgerReport, check_providers, install_crypto, verify_ledger};
+pub use self::tools::{
+    Report, check_providers, install_crypto, rotate_secrets, secrets_status, verify_ledger,
+};

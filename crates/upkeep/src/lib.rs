@@ -27,10 +27,12 @@
 mod derived;
 mod error;
 mod keys;
+mod rotation;
 mod seal;
 mod secrets;
 
 pub use self::error::UpkeepError;
 pub use self::keys::MasterKeys;
+pub use self::rotation::{RotationStep, SealedUnder, SecretsStatus, rotate, secrets_status};
 pub use self::seal::AuditSeal;
 pub use self::secrets::Secrets;

@@ -20,7 +20,7 @@ pub(crate) const SECRET_BYTES: usize = 32;
 pub(crate) const CANARY: &str = "canary";
 
 /// Secrets that are read at once: there are four.
-const LISTED_MAX: u16 = 100;
+pub(crate) const LISTED_MAX: u16 = 100;
 
 /// The secrets of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

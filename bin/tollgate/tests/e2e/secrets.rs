@@ -70,3 +70,66 @@ fn secrets_that_were_taken_out_of_the_database_are_not_made_up() {
         "{said}"
     );
 }
+
+#[test]
+fn a_new_master_key_takes_over_and_nothing_becomes_invalid() {
+    let (_upstream, mut gateway) = start();
+    let created = gateway.create_key(&serde_json::json!({"name": "app"}));
+    let key = created["key"].as_str().unwrap().to_owned();
+    stop(&mut gateway);
+    let (status, well) = secrets(&gateway, "status");
+    assert!(well && status["needs_rewrap"] == 0, "{status}");
+    let old_id = status["key_id"].clone();
+
+    let file = key_file(&gateway);
+    fs::rename(&file, gateway.dir().join("data/old.key")).unwrap();
+    let settings = gateway.dir().join("tollgate.toml");
+    let before = fs::read_to_string(&settings).unwrap();
+    let ring = format!("{before}\n[secrets]\nold_master_keys = [\"file:data/old.key\"]\n");
+    fs::write(&settings, ring).unwrap();
+    // Somebody has to make the new one: a start makes none for a database that has one.
+    assert!(refusal(&gateway).contains("the master key is missing"));
+    let made = "umask 077; openssl rand -hex 32 >data/master.key";
+    let made = std::process::Command::new("sh")
+        .args(["-c", made])
+        .current_dir(gateway.dir())
+        .status();
+    assert!(made.unwrap().success());
+
+    gateway.restart();
+    assert_eq!(
+        gateway
+            .send_as(&key, "POST", CHAT, Some(&chat("m", (5, 2))))
+            .status,
+        200
+    );
+    let (status, well) = secrets(&gateway, "status");
+    assert!(
+        !well && status["needs_rewrap"] == 4 && status["key_id"] != old_id,
+        "{status}"
+    );
+    // While it serves.
+    let (status, well) = secrets(&gateway, "rotate");
+    assert!(well && status["needs_rewrap"] == 0, "{status}");
+    stop(&mut gateway);
+
+    fs::remove_file(gateway.dir().join("data/old.key")).unwrap();
+    fs::write(&settings, before).unwrap();
+    gateway.restart();
+    assert_eq!(
+        gateway
+            .send_as(&key, "POST", CHAT, Some(&chat("m", (5, 2))))
+            .status,
+        200
+    );
+}
+
+fn secrets(gateway: &Gateway, verb: &str) -> (serde_json::Value, bool) {
+    let output = gateway.run(&["secrets", verb, "--json"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let status = serde_json::from_str(&said);
+    (
+        status.unwrap_or_else(|_| panic!("{output:?}")),
+        output.status.success(),
+    )
+}
