@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod access_line;
 mod admin;
 mod assemble;
 mod body;
