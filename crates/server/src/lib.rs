@@ -23,12 +23,12 @@ mod data_plane;
 mod error;
 mod hardening;
 mod health;
+mod installation;
 mod observe;
 mod problem;
 mod respond;
 mod routes;
 mod run;
-mod seal;
 mod secrets;
 mod settings;
 mod state;
@@ -47,4 +47,6 @@ pub use self::settings::{
     SecretsSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings, TlsSettings,
     UnknownPriceSetting,
 };
-pub use self::tools::{LedgerReport, check_providers, install_crypto, verify_ledger};
+pub use self::tools::{
+    Report, check_providers, install_crypto, rotate_secrets, secrets_status, verify_ledger,
+};

@@ -325,6 +325,8 @@ pub struct SecretsSettings {
     pub master_key: Option<MasterKeySetting>,
     /// The same as `master_key = "file:PATH"`, from before there was that.
     pub master_key_file: Option<PathBuf>,
+    /// Where master keys come from that this one has replaced: values may still be sealed under them.
+    pub old_master_keys: Vec<MasterKeySetting>,
 }
 
 impl SecretsSettings {

@@ -42,6 +42,8 @@ mod process;
 #[cfg(test)]
 mod sdk;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
 mod smuggling;
