@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use tollgate_auth::KeyText;
-use tollgate_server::{Failure, Options, Problem, Settings};
+use tollgate_server::{Failure, Options, Problem, Report, Settings};
 
 use crate::admin_args::Remote;
-use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand};
+use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand, Secrets};
 use crate::client::Asked;
 use crate::{admin, client, load, quickstart};
 
@@ -98,14 +98,16 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
         Command::Usage(usage) => say_result(ask(client::usage(usage, as_json))),
         Command::Ledger(Ledger::Verify) => {
             let report = tollgate_server::verify_ledger(&settings()?)?;
-            say(&if as_json { report.json } else { report.text });
-            if report.balances {
-                return Ok(());
-            }
-            Err(Exit {
-                code: FAILED,
-                message: "the books do not balance".to_owned(),
-            })
+            say_report(report, as_json, "the books do not balance")
+        }
+        Command::Secrets(Secrets::Rotate) => {
+            let step = |replaced| say_error(&format!("{replaced} values are under the new key"));
+            let report = tollgate_server::rotate_secrets(&settings()?, step)?;
+            say_report(report, as_json, "some values are not under the current key")
+        }
+        Command::Secrets(Secrets::Status) => {
+            let report = tollgate_server::secrets_status(&settings()?)?;
+            say_report(report, as_json, "some values are not under the current key")
         }
         Command::Config(ConfigCommand::Check) => {
             settings()?;
@@ -176,6 +178,18 @@ fn ask<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T
 fn say_result(text: anyhow::Result<String>) -> Result<(), Exit> {
     say(&text?);
     Ok(())
+}
+
+/// Says what was found, and fails when that is not good.
+fn say_report(report: Report, as_json: bool, problem: &str) -> Result<(), Exit> {
+    say(&if as_json { report.json } else { report.text });
+    if report.is_well {
+        return Ok(());
+    }
+    Err(Exit {
+        code: FAILED,
+        message: problem.to_owned(),
+    })
 }
 
 fn say(text: &str) {

@@ -51,10 +51,12 @@ compile_error!("choose at least one of the features `postgres` and `sqlite`");
 
 mod api_keys;
 mod audit;
+mod audit_upkeep;
 mod custom_roles;
 mod error;
 mod invitations;
 mod late_sealer;
+mod leases;
 mod memberships;
 mod migrations;
 mod open;

@@ -4,22 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use tollgate_auth::{Pepper, TokenPepper};
 use tollgate_control::Control;
 use tollgate_engine::{
     Catalog, Engine, EngineConfig, ModelConfig, TargetConfig, UnknownPrice, Worker, now,
 };
 use tollgate_ledger::{Durability, Ledger, LedgerConfig, LedgerError, PriceTable, Recovery};
 use tollgate_local::{LocalConfig, LocalModel};
-use tollgate_persistence::{Database, PoolOptions};
+use tollgate_persistence::Database;
 use tollgate_providers::{HttpLimits, HttpProvider, OriginError, Providers, Upstream};
 use tollgate_resilience::{BreakerConfig, RetryPolicy};
 use tollgate_store::{Store, UsageStore};
-use tollgate_vault::MasterKey;
 
+use crate::installation::Installation;
 use crate::problem::{Failure, Problem};
-use crate::seal::AuditSeal;
-use crate::secrets::{master_key, resolve};
+use crate::secrets::resolve;
 use crate::settings::{
     DialectSetting, DurabilitySetting, LedgerSettings, ModelSettings, ProviderSettings,
     ResilienceSettings, Settings, UnknownPriceSetting,
@@ -56,16 +54,15 @@ impl std::fmt::Debug for Parts {
 impl Parts {
     /// Opens and connects everything.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
-        let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
         let providers = provider_parts(&settings.providers).map_err(Failure::Settings)?;
         let catalog = catalog(settings).map_err(Failure::Settings)?;
-        let database = open_database(settings, &master_key)?;
+        let Installation { database, secrets } = Installation::open(settings)?;
         let store: Arc<dyn Store> = Arc::clone(&database) as Arc<dyn Store>;
         let usage: Arc<dyn UsageStore> = Arc::clone(&database) as Arc<dyn UsageStore>;
         let (ledger, recovery) =
             Ledger::open(ledger_config(&settings.ledger), usage, now).map_err(other)?;
-        let pepper = Arc::new(Pepper::derive(master_key.expose()));
-        let tokens = Arc::new(TokenPepper::derive(master_key.expose()));
+        let pepper = Arc::clone(&secrets.pepper);
+        let tokens = Arc::clone(&secrets.token_pepper);
         let control = Control::new(Arc::clone(&store), Arc::clone(&pepper), tokens);
         let config = EngineConfig {
             retry: retry(&settings.resilience),
@@ -127,20 +124,6 @@ impl Parts {
         };
         self.providers.iter().enumerate().map(make).collect()
     }
-}
-
-pub(crate) fn open_database(
-    settings: &Settings,
-    master_key: &MasterKey,
-) -> Result<Arc<dyn Database>, Failure> {
-    let options = PoolOptions {
-        connections_max: settings.database.connections_max,
-        app_role: settings.database.app_role.clone(),
-        ..PoolOptions::default()
-    };
-    let sealer = Arc::new(AuditSeal::derive(master_key).map_err(other)?);
-    tollgate_persistence::open(&settings.database.url, &options, sealer)
-        .map_err(|error| Failure::Database(error.into()))
 }
 
 pub(crate) fn ledger_config(settings: &LedgerSettings) -> LedgerConfig {

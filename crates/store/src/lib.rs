@@ -36,6 +36,7 @@
 //! ```
 
 mod audit;
+mod audit_upkeep;
 mod books;
 mod check;
 #[cfg(feature = "conformance")]
@@ -43,6 +44,7 @@ pub mod conformance;
 mod error;
 mod invitations;
 mod keys;
+mod leases;
 mod memberships;
 mod memory;
 mod organizations;
@@ -55,6 +57,9 @@ mod usage;
 mod users;
 
 pub use self::audit::{AuditFilter, AuditHead, AuditSealer, AuditStore};
+pub use self::audit_upkeep::{
+    AUDIT_PRUNED, AuditPruned, AuditUpkeepStore, PRUNED_RECORD_BYTES_MAX, check_audit_pruned,
+};
 pub use self::books::{Books, MISMATCHES_MAX, Posting, RollupKey, Sums, money};
 pub use self::check::{
     DETAILS_BYTES_MAX, LIST_MAX, NAME_BYTES_MAX, check_api_key, check_audit, check_invitation,
@@ -64,6 +69,7 @@ pub use self::check::{
 pub use self::error::StoreError;
 pub use self::invitations::{INVITATION, InvitationStore};
 pub use self::keys::{API_KEY, ApiKeyStore, KeyFilter};
+pub use self::leases::{LEASE_NAME_BYTES_MAX, LeaseStore, check_lease};
 pub use self::memberships::{LAST_OWNER, MEMBERSHIP, MembershipStore};
 pub use self::memory::MemoryStore;
 pub use self::organizations::{ORGANIZATION, OrganizationStore};
@@ -78,7 +84,7 @@ pub use self::secrets::{
 pub use self::sessions::{ONE_TIME_TOKEN, OneTimeTokenStore, SESSION, SessionStore};
 pub use self::teams::{TEAM, TeamStore};
 pub use self::usage::{BooksReport, Mismatch, UsageQuery, UsageRow, UsageStore};
-pub use self::users::{USER, UserStore};
+pub use self::users::{RewrappedTotp, USER, UserStore};
 pub use tollgate_domain::UsageGroup;
 
 /// Everything that Tollgate keeps.
@@ -93,6 +99,8 @@ pub trait Store:
     + SessionStore
     + OneTimeTokenStore
     + AuditStore
+    + AuditUpkeepStore
+    + LeaseStore
     + SecretStore
     + RepetitionStore
     + UsageStore

@@ -55,6 +55,7 @@ mod address;
 mod display_name;
 mod email;
 mod error;
+mod forwarded;
 mod inputs;
 mod key_inputs;
 mod organization_inputs;
@@ -68,6 +69,10 @@ pub use self::address::{HostError, UrlError, base_url, host_header};
 pub use self::display_name::{DisplayName, NameError};
 pub use self::email::{EMAIL_BYTES_MAX, EmailAddress, EmailError};
 pub use self::error::{Problem, ValidationError};
+pub use self::forwarded::{
+    ForwardedClient, client_of_forwarded, client_of_x_forwarded_for, is_https_of_forwarded,
+    is_https_of_x_forwarded_proto,
+};
 pub use self::inputs::OrganizationChange;
 pub use self::key_inputs::{ApiKeyChange, KeyRotation, NewApiKey, OVERLAP_SECONDS_MAX};
 pub use self::organization_inputs::{

@@ -23,7 +23,8 @@ use uuid::Uuid;
 
 use super::shown::{Shown, json, kept};
 use crate::body::read_json;
-use crate::caller::{Caller, NotACaller, client_ip};
+use crate::caller::{Caller, NotACaller};
+use crate::client::client_address;
 use crate::error::{ApiError, HttpError};
 use crate::state::WorkerState;
 
@@ -58,7 +59,7 @@ impl FromRequest for Ask {
             let id = id.unwrap_or_else(|| RequestId::new(Uuid::now_v7()));
             let agent = request.headers().get(USER_AGENT);
             let visitor = Visitor {
-                client_ip: client_ip(&request),
+                client_ip: client_address(&request),
                 user_agent: agent
                     .and_then(|agent| agent.to_str().ok())
                     .unwrap_or_default()

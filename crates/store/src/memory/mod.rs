@@ -1,8 +1,10 @@
 //! A store that forgets everything when it is dropped.
 
 mod audit;
+mod audit_upkeep;
 mod invitations;
 mod keys;
+mod leases;
 mod people;
 mod repetition;
 mod secrets;
@@ -18,11 +20,12 @@ use parking_lot::Mutex;
 use tollgate_domain::{
     ApiKey, AttemptId, AuditDraft, AuditEntry, CustomRole, DIGEST_BYTES, Invitation, InvitationId,
     KeyId, MAC_BYTES, Membership, OneTimeToken, OrgId, Organization, RoleId, Session, SessionId,
-    Team, TeamId, TeamMembership, UsageEvent, User, UserId,
+    Team, TeamId, TeamMembership, Timestamp, UsageEvent, User, UserId,
 };
 
 use crate::Store;
 use crate::audit::AuditSealer;
+use crate::audit_upkeep::AuditPruned;
 use crate::books::Books;
 use crate::check::check_audit;
 use crate::error::StoreError;
@@ -68,8 +71,11 @@ struct State {
     sessions: BTreeMap<SessionId, Session>,
     tokens: HashMap<[u8; MAC_BYTES], OneTimeToken>,
     audit: BTreeMap<Option<OrgId>, Vec<AuditEntry>>,
+    pruned: BTreeMap<Option<OrgId>, AuditPruned>,
     secrets: BTreeMap<String, SealedSecret>,
     requests: HashMap<RequestName, BegunRequest>,
+    /// Who holds each, and until when.
+    leases: BTreeMap<String, (String, Timestamp)>,
     events: BTreeMap<AttemptId, UsageEvent>,
     books: Books,
 }
