@@ -12,14 +12,18 @@ use actix_web::http::KeepAlive;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_auth::KeyText;
 use tollgate_control::Bootstrapped;
 use tollgate_engine::now;
+use tollgate_upkeep::AuditLog;
 
 use crate::assemble::Parts;
 use crate::body::BodyLimits;
+use crate::checkpoints::Publisher;
 use crate::hardening::Harden;
+use crate::installation::failure;
 use crate::observe::{Observer, Telemetry};
 use crate::problem::Failure;
 use crate::routes::register;
@@ -129,12 +133,18 @@ async fn run(
     let observer = Arc::new(telemetry.observer(parts)?);
     let sweeper = Sweeper::new(Duration::from_secs(server.keep_alive_s), UNREAD_MAX);
 
+    let publisher = publisher(settings, parts, &observer)?;
     let (http, address) = http_server(server, parts, &shared, &observer, &sweeper, &tasks)?;
     let (metrics, metrics_address) = metrics_server(server.metrics_listen, &observer)?;
     let handles = [http.handle(), metrics.handle()];
     let metrics = actix_web::rt::spawn(metrics);
     let stop = Arc::new(AtomicBool::new(false));
     let ticker = ticker(parts, &shared, &sweeper, &stop);
+    let stop_checkpoints = CancellationToken::new();
+    let checkpoints = publisher.map(|publisher| publisher.start(stop_checkpoints.clone()));
+    let checkpoints = checkpoints
+        .transpose()
+        .map_err(|error| Failure::Other(error.into()))?;
     let mut drained = actix_web::rt::spawn(drain_on_signal(signals, Arc::clone(&shared), handles));
 
     tracing::info!(
@@ -156,6 +166,8 @@ async fn run(
     tasks.close();
     drop(tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await);
     drop(ticker.join());
+    stop_checkpoints.cancel();
+    drop(checkpoints.map(std::thread::JoinHandle::join));
     served.map_err(|source| Failure::Listen { address, source })
 }
 
@@ -176,6 +188,18 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
             .map(|provider| provider.name.clone())
             .collect(),
     )
+}
+
+fn publisher(
+    settings: &Settings,
+    parts: &Parts,
+    observer: &Arc<Observer>,
+) -> Result<Option<Publisher>, Failure> {
+    let log = AuditLog::new(&parts.audit_root).map_err(failure)?;
+    let observer = Arc::clone(observer);
+    let told = Arc::new(move |sink, is_sent| observer.checkpoints(sink, is_sent));
+    Publisher::new(&settings.audit, log, Arc::clone(&parts.database), told)
+        .map_err(Failure::Settings)
 }
 
 fn http_server(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tollgate_domain::ModelPrice;
 
+use crate::audit_settings::AuditSettings;
 use crate::problem::Problem;
 use crate::secrets::MasterKeySetting;
 
@@ -43,6 +44,8 @@ pub struct Settings {
     pub resilience: ResilienceSettings,
     /// Secrets of the installation.
     pub secrets: SecretsSettings,
+    /// Where the checkpoints of the audit log go.
+    pub audit: AuditSettings,
     /// The providers.
     pub providers: Vec<ProviderSettings>,
     /// The models.
@@ -371,7 +374,7 @@ impl Settings {
     /// Returns every problem that the types alone do not show.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<_> = self.audit.problem().into_iter().collect();
         let mut say = |place: String, message: &str| {
             problems.push(Problem::new(&place, message.to_owned()));
         };

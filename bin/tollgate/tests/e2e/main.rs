@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod access_lines;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_requests;
