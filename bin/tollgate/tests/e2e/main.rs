@@ -10,6 +10,8 @@ mod bad_input;
 #[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod connections;
