@@ -1,6 +1,5 @@
 //! The caller as an argument of a handler, so that authentication cannot be forgotten.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,9 +11,11 @@ use tollgate_auth::{Credential, CredentialError, KeyText, Principal};
 use tollgate_domain::ErrorKind;
 use tollgate_engine::{EngineError, Reply};
 
+use crate::client::client_address;
 use crate::error::{ApiError, is_admin};
 use crate::respond::respond;
 use crate::state::WorkerState;
+use crate::strangers::Refusal;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -26,11 +27,6 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<KeyText, CredentialError
         headers.get_all(AUTHORIZATION).map(|value| value.as_bytes()),
         bare.map(|value| value.as_bytes()),
     )
-}
-
-/// Returns the address that the connection comes from, which behind a proxy is the proxy's.
-pub(crate) fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|address| address.ip())
 }
 
 /// An authenticated caller.
@@ -45,13 +41,13 @@ impl Caller {
 /// Why there is no caller, in the shape of the API that was asked.
 #[derive(Debug)]
 pub(crate) struct NotACaller {
-    error: EngineError,
+    refusal: Refusal,
     is_admin: bool,
 }
 
 impl std::fmt::Display for NotACaller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.error.fmt(f)
+        self.refusal.error.fmt(f)
     }
 }
 
@@ -64,20 +60,21 @@ impl ResponseError for NotACaller {
                 message,
                 retry_after,
                 ..
-            } = &self.error;
+            } = &self.refusal.error;
             let error = EngineError::new(*kind, code, message.to_string());
             let retry_after = *retry_after;
-            return ApiError::from(EngineError {
+            let mut response = ApiError::from(EngineError {
                 retry_after,
                 ..error
             })
             .respond();
+            self.refusal.describe(&mut response);
+            return response;
         }
-        respond(
-            Reply::of_error(&self.error),
-            std::time::Instant::now(),
-            None,
-        )
+        let reply = Reply::of_error(&self.refusal.error);
+        let mut response = respond(reply, std::time::Instant::now(), None);
+        self.refusal.describe(&mut response);
+        response
     }
 }
 
@@ -88,8 +85,9 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let is_admin = is_admin(request.path());
         let key = credential(request.headers()).map_err(EngineError::from);
-        let client_ip = client_ip(request);
+        let client_ip = client_address(request);
         let state = request.app_data::<Data<WorkerState>>().cloned();
+        let strangers = state.clone();
         Box::pin(async move {
             let authenticated = async {
                 let state = state.ok_or_else(|| {
@@ -98,10 +96,13 @@ impl FromRequest for Caller {
                 let callers = state.worker().engine().callers();
                 callers.authenticate(&key?, client_ip).await
             };
-            authenticated
-                .await
-                .map(Self)
-                .map_err(|error| NotACaller { error, is_admin })
+            authenticated.await.map(Self).map_err(|error| NotACaller {
+                refusal: match &strangers {
+                    Some(state) => state.shared().gate.strangers.refuse(client_ip, error),
+                    None => error.into(),
+                },
+                is_admin,
+            })
         })
     }
 }
@@ -123,7 +124,8 @@ mod tests {
                 retry_after,
                 ..error
             };
-            let response = NotACaller { error, is_admin }.error_response();
+            let refusal = error.into();
+            let response = NotACaller { refusal, is_admin }.error_response();
             assert_eq!(response.status(), 503);
             assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "2");
         }

@@ -21,6 +21,8 @@ mod body;
 mod caller;
 mod checkpoint_sinks;
 mod checkpoints;
+mod client;
+mod cors;
 mod data_plane;
 mod error;
 mod hardening;
@@ -34,7 +36,9 @@ mod run;
 mod secrets;
 mod settings;
 mod state;
+mod strangers;
 mod sweeper;
+mod tls;
 mod tools;
 
 pub use self::audit_settings::{AuditSettings, SyslogSetting, WebhookSetting};
@@ -44,9 +48,10 @@ pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
 pub use self::secrets::MasterKeySetting;
 pub use self::settings::{
-    DatabaseSettings, DialectSetting, DurabilitySetting, LedgerSettings, LogFormatSetting,
-    LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,
-    ServerSettings, Settings, TargetSettings, TelemetrySettings, UnknownPriceSetting,
+    DatabaseSettings, DialectSetting, DurabilitySetting, ForwardedSetting, LedgerSettings,
+    LogFormatSetting, LogSettings, ModelSettings, ProviderSettings, ResilienceSettings,
+    SecretsSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings, TlsSettings,
+    UnknownPriceSetting,
 };
 pub use self::tools::{
     Report, check_providers, install_crypto, rotate_secrets, secrets_status, verify_ledger,

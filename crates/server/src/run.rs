@@ -22,14 +22,17 @@ use tollgate_upkeep::AuditLog;
 use crate::assemble::Parts;
 use crate::body::BodyLimits;
 use crate::checkpoints::Publisher;
+use crate::client::Proxies;
 use crate::hardening::Harden;
 use crate::installation::failure;
 use crate::observe::{Observer, Telemetry};
 use crate::problem::Failure;
 use crate::routes::register;
 use crate::settings::{ServerSettings, Settings};
-use crate::state::{Shared, WorkerState};
+use crate::state::{Gate, Shared, WorkerState};
+use crate::strangers::Doors;
 use crate::sweeper::Sweeper;
+use crate::tls::Tls;
 use crate::tools::install_crypto;
 
 /// How often changes made elsewhere are looked for, and connections swept.
@@ -44,13 +47,11 @@ const UNREAD_MAX: Duration = Duration::from_secs(60);
 /// How long what is settled may take to get into the database at the end.
 const DRAIN_LEDGER: Duration = Duration::from_secs(10);
 
-/// Binds a server, and returns it running with the address that it got.
-macro_rules! bind {
+/// Returns a server that was bound to an address, running, with the address that it got.
+macro_rules! running {
     ($http:expr, $address:expr) => {{
         let address = $address;
-        let bound = $http
-            .bind(address)
-            .map_err(|source| Failure::Listen { address, source })?;
+        let bound = $http.map_err(|source| Failure::Listen { address, source })?;
         let address = bound.addrs().first().copied().unwrap_or(address);
         Ok((bound.run(), address))
     }};
@@ -131,15 +132,30 @@ async fn run(
     let tasks = TaskTracker::new();
     let shared = Arc::new(shared(settings, parts));
     let observer = Arc::new(telemetry.observer(parts)?);
-    let sweeper = Sweeper::new(Duration::from_secs(server.keep_alive_s), UNREAD_MAX);
+    let waits = [Duration::from_secs(server.keep_alive_s), UNREAD_MAX];
+    let doors = Doors::new(server.connections_per_address_max);
+    let sweeper = Sweeper::new(waits, doors, Proxies::new(server));
 
     let publisher = publisher(settings, parts, &observer)?;
-    let (http, address) = http_server(server, parts, &shared, &observer, &sweeper, &tasks)?;
+    let tls = server.tls.as_ref().map(Tls::new).transpose();
+    let tls = tls?.map(Arc::new);
+
+    let (http, address) = http_server(
+        (server, tls.as_ref()),
+        parts,
+        &shared,
+        &observer,
+        &sweeper,
+        &tasks,
+    )?;
     let (metrics, metrics_address) = metrics_server(server.metrics_listen, &observer)?;
     let handles = [http.handle(), metrics.handle()];
     let metrics = actix_web::rt::spawn(metrics);
     let stop = Arc::new(AtomicBool::new(false));
-    let ticker = ticker(parts, &shared, &sweeper, &stop);
+    let ticker = ticker(parts, &shared, &sweeper, tls.clone(), &stop);
+    if let Some(tls) = tls {
+        look_on_hangup(tls, ticker.thread().clone())?;
+    }
     let stop_checkpoints = CancellationToken::new();
     let checkpoints = publisher.map(|publisher| publisher.start(stop_checkpoints.clone()));
     let checkpoints = checkpoints
@@ -177,7 +193,7 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
     Shared::new(
         tollgate_control::Control::clone(&parts.control),
         parts.ledger.clone(),
-        settings.server.allowed_hosts.clone(),
+        Gate::new(&settings.server),
         [
             body(settings.server.body_bytes_max),
             body(ADMIN_BODY_BYTES_MAX),
@@ -203,7 +219,7 @@ fn publisher(
 }
 
 fn http_server(
-    server: &ServerSettings,
+    (server, tls): (&ServerSettings, Option<&Arc<Tls>>),
     parts: &Arc<Parts>,
     shared: &Arc<Shared>,
     observer: &Arc<Observer>,
@@ -250,7 +266,14 @@ fn http_server(
     .shutdown_timeout(server.drain_timeout_s)
     .on_connect(move |io, extensions| sweeper.connected(io, extensions))
     .disable_signals();
-    bind!(http, server.listen)
+    let listen = server.listen;
+    match tls {
+        Some(tls) => {
+            let config = tls.config()?;
+            running!(http.bind_rustls_0_23(listen, config), listen)
+        }
+        None => running!(http.bind(listen), listen),
+    }
 }
 
 fn metrics_server(
@@ -268,12 +291,14 @@ fn metrics_server(
                     .body(observer.render_metrics())
             }
         };
-        App::new().route("/metrics", web::get().to(render))
+        App::new()
+            .wrap(Harden)
+            .route("/metrics", web::get().to(render))
     })
     .workers(1)
     .shutdown_timeout(1)
     .disable_signals();
-    bind!(http, listen)
+    running!(http.bind(listen), listen)
 }
 
 /// Looks for changes made elsewhere, and sweeps connections, each second, on a thread of its own.
@@ -281,6 +306,7 @@ fn ticker(
     parts: &Arc<Parts>,
     shared: &Arc<Shared>,
     sweeper: &Arc<Sweeper>,
+    tls: Option<Arc<Tls>>,
     stop: &Arc<AtomicBool>,
 ) -> std::thread::JoinHandle<()> {
     let (parts, shared) = (Arc::clone(parts), Arc::clone(shared));
@@ -288,6 +314,9 @@ fn ticker(
     std::thread::spawn(move || {
         while !stop.load(Ordering::Acquire) {
             sweeper.sweep();
+            if let Some(tls) = &tls {
+                tls.tick();
+            }
             let asked = Instant::now();
             let answered = parts.engine.callers().refresh();
             if let Err(error) = &answered {
@@ -300,6 +329,19 @@ fn ticker(
             std::thread::park_timeout(TICK);
         }
     })
+}
+
+/// Has the certificates looked at on each SIGHUP.
+fn look_on_hangup(tls: Arc<Tls>, ticker: std::thread::Thread) -> Result<(), Failure> {
+    let hangup = signal(SignalKind::hangup());
+    let mut hangup = hangup.map_err(|error| Failure::Other(error.into()))?;
+    actix_web::rt::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tls.ask();
+            ticker.unpark();
+        }
+    });
+    Ok(())
 }
 
 /// SIGTERM and SIGINT.
