@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 use tollgate_auth::KeyText;
 use tollgate_server::{Failure, Options, Problem, Report, Settings};
 
-use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand, Secrets};
+use crate::cli::{Audit, Cli, Command, ConfigCommand, Ledger, ProvidersCommand, Secrets};
 use crate::{client, load, quickstart};
 
 /// The exit code of each way to fail; 0 is a server that drained.
@@ -102,6 +102,7 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             let report = tollgate_server::secrets_status(&settings()?)?;
             say_report(report, as_json, "some values are not under the current key")
         }
+        Command::Audit(audit) => audit_log(&audit, &settings()?, as_json),
         Command::Config(ConfigCommand::Check) => {
             settings()?;
             say(if as_json {
@@ -175,6 +176,27 @@ fn say_report(report: Report, as_json: bool, problem: &str) -> Result<(), Exit> 
         code: FAILED,
         message: problem.to_owned(),
     })
+}
+
+fn audit_log(audit: &Audit, settings: &Settings, as_json: bool) -> Result<(), Exit> {
+    match audit {
+        Audit::Verify { checkpoints, org } => {
+            let (checkpoints, org) = (checkpoints.as_deref(), org.as_deref());
+            let report = tollgate_server::verify_audit(settings, org, checkpoints)?;
+            say_report(report, as_json, "the audit log is broken")
+        }
+        Audit::Export { org } => {
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            tollgate_server::export_audit(settings, org.as_deref(), &mut out)?;
+            out.flush().map_err(anyhow::Error::from)?;
+            Ok(())
+        }
+        Audit::Prune { before, org } => {
+            let report = tollgate_server::prune_audit(settings, org.as_deref(), before)?;
+            say(&if as_json { report.json } else { report.text });
+            Ok(())
+        }
+    }
 }
 
 fn say(text: &str) {
