@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::admin_args::{
-    Audit, AuditVerb, ChangeKey, CreateKey, KeyFields, Keys, KeysVerb, Limits, Orgs, OrgsVerb,
-    Outcome, Remote, Roles, RolesVerb, Teams, TeamsVerb, Users, UsersVerb,
+    AuditDownload, AuditList, ChangeKey, CreateKey, KeyFields, Keys, KeysVerb, Limits, Orgs,
+    OrgsVerb, Outcome, Remote, Roles, RolesVerb, Teams, TeamsVerb, Users, UsersVerb,
 };
 use crate::client::{Asked, Shown, encode};
 
@@ -274,36 +274,25 @@ pub(crate) fn orgs(command: Orgs) -> (Remote, Asked) {
     (command.remote, asked)
 }
 
-pub(crate) fn audit(command: Audit) -> (Remote, Asked) {
-    let asked = match command.verb {
-        AuditVerb::List {
-            actor,
-            action,
-            object,
-            outcome,
-            from,
-            until,
-        } => {
-            let outcome = outcome.map(|outcome| match outcome {
-                Outcome::Done => "done".to_owned(),
-                Outcome::Denied => "denied".to_owned(),
-            });
-            let given = [
-                ("actor", actor),
-                ("action", action),
-                ("object", object),
-                ("outcome", outcome),
-                ("from", from),
-                ("until", until),
-            ];
-            Asked::List(
-                with_query("/api/v1/audit", &given),
-                &["seq", "at", "actor", "action", "object", "outcome"],
-            )
-        }
-        AuditVerb::Export { after_seq } => {
-            Asked::Stream(format!("/api/v1/audit/export?after_seq={after_seq}"))
-        }
-    };
-    (command.remote, asked)
+pub(crate) fn list_audit(list: AuditList) -> (Remote, Asked) {
+    let outcome = list.outcome.map(|outcome| match outcome {
+        Outcome::Done => "done".to_owned(),
+        Outcome::Denied => "denied".to_owned(),
+    });
+    let given = [
+        ("actor", list.actor),
+        ("action", list.action),
+        ("object", list.object),
+        ("outcome", outcome),
+        ("from", list.from),
+        ("until", list.until),
+    ];
+    let columns = &["seq", "at", "actor", "action", "object", "outcome"];
+    let asked = Asked::List(with_query("/api/v1/audit", &given), columns);
+    (list.remote, asked)
+}
+
+pub(crate) fn download_audit(all: AuditDownload) -> (Remote, Asked) {
+    let path = format!("/api/v1/audit/export?after_seq={}", all.after_seq);
+    (all.remote, Asked::Stream(path))
 }

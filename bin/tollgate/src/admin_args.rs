@@ -7,6 +7,8 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
+use crate::cli::AuditLog;
+
 /// Which server to ask, and as whom.
 #[derive(Debug, Args)]
 pub(crate) struct Remote {
@@ -383,12 +385,14 @@ pub(crate) enum OrgsVerb {
     },
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Audit {
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// List your organization's entries, newest first, from a running server
+    List(Box<AuditList>),
+    /// Print your organization's entries from a running server, a line of JSON for each, oldest first
+    Download(AuditDownload),
     #[command(flatten)]
-    pub(crate) remote: Remote,
-    #[command(subcommand)]
-    pub(crate) verb: AuditVerb,
+    Log(AuditLog),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -397,35 +401,37 @@ pub(crate) enum Outcome {
     Denied,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditVerb {
-    /// List audit entries, newest first
-    List {
-        /// Who did it: `key_…`, `user_…`, system or anonymous
-        #[arg(long)]
-        actor: Option<String>,
-        /// What was done, such as key.create
-        #[arg(long)]
-        action: Option<String>,
-        /// The id of what it was done to
-        #[arg(long)]
-        object: Option<String>,
-        /// How it ended
-        #[arg(long, value_enum)]
-        outcome: Option<Outcome>,
-        /// From this time on, such as 2026-11-01
-        #[arg(long)]
-        from: Option<String>,
-        /// Before this time
-        #[arg(long)]
-        until: Option<String>,
-    },
-    /// Print all audit entries as JSON, one on each line, oldest first
-    Export {
-        /// Those after the one with this number
-        #[arg(long, default_value_t = 0, value_name = "SEQ")]
-        after_seq: u64,
-    },
+#[derive(Debug, Args)]
+pub(crate) struct AuditList {
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Who did it: `key_…`, `user_…`, system or anonymous
+    #[arg(long)]
+    pub(crate) actor: Option<String>,
+    /// What was done, such as key.create
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    /// The id of what it was done to
+    #[arg(long)]
+    pub(crate) object: Option<String>,
+    /// How it ended
+    #[arg(long, value_enum)]
+    pub(crate) outcome: Option<Outcome>,
+    /// From this time on, such as 2026-11-01
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Before this time
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditDownload {
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Those after the one with this number
+    #[arg(long, default_value_t = 0, value_name = "SEQ")]
+    pub(crate) after_seq: u64,
 }
 
 /// A whole number, or nothing in its place.

@@ -43,8 +43,6 @@ pub(crate) enum Command {
     Roles(Roles),
     /// See and change your organization; run the installation's
     Orgs(Orgs),
-    /// See what was done and what was refused, from a running server
-    Audit(Audit),
     /// Show what was used and what it cost, from a running server
     Usage(Usage),
     /// Check the books of a stopped server
@@ -53,6 +51,9 @@ pub(crate) enum Command {
     /// See which master key the secrets need, and have a new one take over
     #[command(subcommand)]
     Secrets(Secrets),
+    /// See what was done and what was refused; check, export and prune the audit log
+    #[command(subcommand)]
+    Audit(Audit),
     /// Check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -127,6 +128,34 @@ pub(crate) enum Secrets {
     Rotate,
     /// Say which master keys are needed; the exit code is 0 when no old one is
     Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditLog {
+    /// Say whether it is as it was written; the exit code is 0 when it is whole
+    Verify {
+        /// The checkpoints that were kept elsewhere, a line each
+        #[arg(long, value_name = "FILE")]
+        checkpoints: Option<PathBuf>,
+        /// An organization's id, or "installation" for what belongs to none; all without it
+        #[arg(long, value_name = "ID")]
+        org: Option<String>,
+    },
+    /// Print it, a line of JSON for each entry
+    Export {
+        /// An organization's id, or "installation" for what belongs to none; all without it
+        #[arg(long, value_name = "ID")]
+        org: Option<String>,
+    },
+    /// Drop the entries from before a day; a signed record stands for them
+    Prune {
+        /// The day, such as 2026-01-01, or a time, such as 2026-01-01T12:00:00Z
+        #[arg(long, value_name = "DATE")]
+        before: String,
+        /// An organization's id, or "installation" for what belongs to none; all without it
+        #[arg(long, value_name = "ID")]
+        org: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

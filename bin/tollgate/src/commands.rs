@@ -8,8 +8,8 @@ use clap::CommandFactory as _;
 use tollgate_auth::KeyText;
 use tollgate_server::{Failure, Options, Problem, Report, Settings};
 
-use crate::admin_args::Remote;
-use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand, Secrets};
+use crate::admin_args::{Audit, Remote};
+use crate::cli::{AuditLog, Cli, Command, ConfigCommand, Ledger, ProvidersCommand, Secrets};
 use crate::client::Asked;
 use crate::{admin, client, load, quickstart};
 
@@ -94,7 +94,6 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
         Command::Users(users) => administer(admin::users(users), as_json),
         Command::Roles(roles) => administer(admin::roles(roles), as_json),
         Command::Orgs(orgs) => administer(admin::orgs(orgs), as_json),
-        Command::Audit(audit) => administer(admin::audit(audit), as_json),
         Command::Usage(usage) => say_result(ask(client::usage(usage, as_json))),
         Command::Ledger(Ledger::Verify) => {
             let report = tollgate_server::verify_ledger(&settings()?)?;
@@ -109,6 +108,9 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             let report = tollgate_server::secrets_status(&settings()?)?;
             say_report(report, as_json, "some values are not under the current key")
         }
+        Command::Audit(Audit::List(list)) => administer(admin::list_audit(*list), as_json),
+        Command::Audit(Audit::Download(all)) => administer(admin::download_audit(all), as_json),
+        Command::Audit(Audit::Log(log)) => audit_log(&log, &settings()?, as_json),
         Command::Config(ConfigCommand::Check) => {
             settings()?;
             say(if as_json {
@@ -190,6 +192,27 @@ fn say_report(report: Report, as_json: bool, problem: &str) -> Result<(), Exit> 
         code: FAILED,
         message: problem.to_owned(),
     })
+}
+
+fn audit_log(audit: &AuditLog, settings: &Settings, as_json: bool) -> Result<(), Exit> {
+    match audit {
+        AuditLog::Verify { checkpoints, org } => {
+            let (checkpoints, org) = (checkpoints.as_deref(), org.as_deref());
+            let report = tollgate_server::verify_audit(settings, org, checkpoints)?;
+            say_report(report, as_json, "the audit log is broken")
+        }
+        AuditLog::Export { org } => {
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            tollgate_server::export_audit(settings, org.as_deref(), &mut out)?;
+            out.flush().map_err(anyhow::Error::from)?;
+            Ok(())
+        }
+        AuditLog::Prune { before, org } => {
+            let report = tollgate_server::prune_audit(settings, org.as_deref(), before)?;
+            say(&if as_json { report.json } else { report.text });
+            Ok(())
+        }
+    }
 }
 
 fn say(text: &str) {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::connect::{Connector, Origin, OriginError};
 use crate::h1::{BodyDecoder, Connection, Deadline, ExchangeError, Head};
 use crate::headers::{AnswerHeader, AnswerHeaders};
+use crate::mask::Mask;
 use crate::pool::Pool;
 use crate::upstream::{
     AnswerBody, CallFuture, Endpoint, Phase, Upstream, UpstreamAnswer, UpstreamError,
@@ -57,6 +58,7 @@ pub struct HttpProvider {
     connector: Connector,
     pool: Arc<Pool>,
     heads: Heads,
+    mask: Mask,
     limits: HttpLimits,
 }
 
@@ -81,6 +83,7 @@ impl HttpProvider {
             connector: Connector::new(origin)?,
             pool: Arc::new(pool),
             heads,
+            mask: Mask::new(api_key),
             limits,
         })
     }
@@ -193,7 +196,11 @@ impl HttpProvider {
             if is_reusable {
                 self.pool.put(connection, Instant::now());
             }
-            AnswerBody::Whole(body)
+            AnswerBody::Whole(if status.is_success() {
+                body
+            } else {
+                self.mask.apply(body)
+            })
         };
         Ok(UpstreamAnswer {
             status,

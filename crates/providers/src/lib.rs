@@ -54,6 +54,7 @@ pub mod fuzz;
 mod h1;
 mod headers;
 mod http;
+mod mask;
 mod own_calls;
 mod pool;
 mod set;

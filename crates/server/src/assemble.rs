@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
+use tollgate_audit::RootKey;
 use tollgate_control::Control;
 use tollgate_engine::{
     Catalog, Engine, EngineConfig, ModelConfig, TargetConfig, UnknownPrice, Worker, now,
@@ -30,6 +31,7 @@ pub(crate) struct Parts {
     pub(crate) recovery: Recovery,
     pub(crate) engine: Arc<Engine>,
     pub(crate) control: Control,
+    pub(crate) audit_root: RootKey,
     providers: Vec<ProviderParts>,
 }
 
@@ -76,6 +78,7 @@ impl Parts {
             recovery,
             engine: Arc::new(engine),
             control,
+            audit_root: secrets.audit_root,
             providers,
         };
         // What a thread would fail on is found now, not when it starts.
@@ -165,7 +168,7 @@ fn parts_of(at: usize, provider: &ProviderSettings) -> Result<ProviderParts, Pro
     let resolved = provider
         .api_key
         .as_ref()
-        .map(|reference| resolve(&place, reference));
+        .map(|reference| resolve(&place, "api_key", reference));
     let api_key = resolved.transpose()?.flatten();
     if provider.dialect == DialectSetting::Local {
         let path = provider.path.clone().unwrap_or_default();

@@ -15,8 +15,12 @@
 mod access_line;
 mod admin;
 mod assemble;
+mod audit_settings;
+mod audit_tools;
 mod body;
 mod caller;
+mod checkpoint_sinks;
+mod checkpoints;
 mod client;
 mod cors;
 mod data_plane;
@@ -37,6 +41,8 @@ mod sweeper;
 mod tls;
 mod tools;
 
+pub use self::audit_settings::{AuditSettings, SyslogSetting, WebhookSetting};
+pub use self::audit_tools::{export_audit, prune_audit, verify_audit};
 pub use self::problem::{Failure, Problem};
 pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};

@@ -272,6 +272,11 @@ impl Observer {
         span.finish(&facts, attempts);
     }
 
+    /// Counts a delivery of checkpoints.
+    pub(crate) fn checkpoints(&self, sink: &'static str, is_sent: bool) {
+        self.metrics.checkpoints(sink, is_sent);
+    }
+
     /// Renders the metrics, with what is read at this moment.
     pub(crate) fn render_metrics(&self) -> String {
         for (model, target) in self.parts.engine.catalog().targets() {

@@ -12,15 +12,19 @@ use actix_web::http::KeepAlive;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_auth::KeyText;
 use tollgate_control::Bootstrapped;
 use tollgate_engine::now;
+use tollgate_upkeep::AuditLog;
 
 use crate::assemble::Parts;
 use crate::body::BodyLimits;
+use crate::checkpoints::Publisher;
 use crate::client::Proxies;
 use crate::hardening::Harden;
+use crate::installation::failure;
 use crate::observe::{Observer, Telemetry};
 use crate::problem::Failure;
 use crate::routes::register;
@@ -132,6 +136,7 @@ async fn run(
     let doors = Doors::new(server.connections_per_address_max);
     let sweeper = Sweeper::new(waits, doors, Proxies::new(server));
 
+    let publisher = publisher(settings, parts, &observer)?;
     let tls = server.tls.as_ref().map(Tls::new).transpose();
     let tls = tls?.map(Arc::new);
 
@@ -151,6 +156,11 @@ async fn run(
     if let Some(tls) = tls {
         look_on_hangup(tls, ticker.thread().clone())?;
     }
+    let stop_checkpoints = CancellationToken::new();
+    let checkpoints = publisher.map(|publisher| publisher.start(stop_checkpoints.clone()));
+    let checkpoints = checkpoints
+        .transpose()
+        .map_err(|error| Failure::Other(error.into()))?;
     let mut drained = actix_web::rt::spawn(drain_on_signal(signals, Arc::clone(&shared), handles));
 
     tracing::info!(
@@ -172,6 +182,8 @@ async fn run(
     tasks.close();
     drop(tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await);
     drop(ticker.join());
+    stop_checkpoints.cancel();
+    drop(checkpoints.map(std::thread::JoinHandle::join));
     served.map_err(|source| Failure::Listen { address, source })
 }
 
@@ -192,6 +204,18 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
             .map(|provider| provider.name.clone())
             .collect(),
     )
+}
+
+fn publisher(
+    settings: &Settings,
+    parts: &Parts,
+    observer: &Arc<Observer>,
+) -> Result<Option<Publisher>, Failure> {
+    let log = AuditLog::new(&parts.audit_root).map_err(failure)?;
+    let observer = Arc::clone(observer);
+    let told = Arc::new(move |sink, is_sent| observer.checkpoints(sink, is_sent));
+    Publisher::new(&settings.audit, log, Arc::clone(&parts.database), told)
+        .map_err(Failure::Settings)
 }
 
 fn http_server(

@@ -117,27 +117,28 @@ fn variable(name: &str) -> Option<String> {
         .map(|(_, value)| value)
 }
 
-/// Follows a reference to a credential: `env:NAME`, `file:PATH`, or the text itself.
+/// Follows the reference to a credential in this field of a setting: `env:NAME`, `file:PATH`, or the text itself.
 pub(crate) fn resolve(
     place: &str,
+    field: &str,
     reference: &SecretString,
 ) -> Result<Option<SecretString>, Problem> {
     let text = reference.expose_secret();
     let problem = |message: String| Problem::new(place, message);
     let found = if let Some(name) = text.strip_prefix("env:") {
         let value = variable(name);
-        value.ok_or_else(|| problem(format!("api_key: the variable {name} is not set")))?
+        value.ok_or_else(|| problem(format!("{field}: the variable {name} is not set")))?
     } else if let Some(path) = text.strip_prefix("file:") {
         fs::read_to_string(path)
-            .map_err(|error| problem(format!("api_key: {path} cannot be read: {error}")))?
+            .map_err(|error| problem(format!("{field}: {path} cannot be read: {error}")))?
     } else {
         text.to_owned()
     };
     let found = found.trim();
     if KeyText::parse(found).is_ok() {
-        return Err(problem(
-            "api_key: this is a key of Tollgate, not the provider's".to_owned(),
-        ));
+        return Err(problem(format!(
+            "{field}: this is a key of Tollgate, not the other side's"
+        )));
     }
     Ok((!found.is_empty()).then(|| SecretString::from(found)))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tollgate_domain::{IpRange, ModelPrice};
 
+use crate::audit_settings::AuditSettings;
 use crate::cors::is_origin;
 use crate::problem::Problem;
 use crate::secrets::MasterKeySetting;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub resilience: ResilienceSettings,
     /// Secrets of the installation.
     pub secrets: SecretsSettings,
+    /// Where the checkpoints of the audit log go.
+    pub audit: AuditSettings,
     /// The providers.
     pub providers: Vec<ProviderSettings>,
     /// The models.
@@ -445,6 +448,7 @@ impl Settings {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.server.problems();
+        problems.extend(self.audit.problem());
         let mut say = |place: String, message: &str| {
             problems.push(Problem::new(&place, message.to_owned()));
         };

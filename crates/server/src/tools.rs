@@ -94,7 +94,7 @@ pub async fn check_providers(settings: Settings, as_json: bool) -> anyhow::Resul
         let key = provider
             .api_key
             .as_ref()
-            .map(|reference| resolve(&place, reference));
+            .map(|reference| resolve(&place, "api_key", reference));
         let key = key
             .transpose()
             .map_err(|problem| anyhow::anyhow!("{problem}"))?

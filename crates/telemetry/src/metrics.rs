@@ -46,6 +46,7 @@ pub struct Metrics {
     cost: CounterVec,
     attempts: IntCounterVec,
     rejections: IntCounterVec,
+    checkpoints: IntCounterVec,
     in_flight: IntGauge,
     breakers: IntGaugeVec,
     backlog: GaugeVec,
@@ -82,6 +83,7 @@ impl Metrics {
             tokens: make.counters("tollgate_tokens_total", "Tokens, in disjoint types.", &["model", "type"])?,
             cost: make.register(CounterVec::new(Opts::new("tollgate_cost_usd_total", "What calls cost, for display: the ledger is exact."), &["model"])?)?,
             attempts: make.counters("tollgate_attempts_total", "Upstream calls, by how they ended.", &["provider", "state"])?,
+            checkpoints: make.counters("tollgate_audit_checkpoint_deliveries_total", "Deliveries of checkpoints of the audit log, by where to and whether they worked.", &["sink", "result"])?,
             rejections: make.counters("tollgate_rejections_total", "Requests that were not answered by a model, by the code of their error.", &["code"])?,
             in_flight: make.gauge("tollgate_inflight_requests", "Requests under way.")?,
             breakers: make.gauges("tollgate_breaker_state", "0 closed, 1 half open, 2 open.", &["provider", "model"])?,
@@ -143,6 +145,12 @@ impl Metrics {
     /// Counts an upstream call. Both names are out of the settings or a fixed set.
     pub fn attempt(&self, provider: &str, state: &str) {
         self.attempts.with_label_values(&[provider, state]).inc();
+    }
+
+    /// Counts a delivery of checkpoints of the audit log; the sink is one of a fixed set.
+    pub fn checkpoints(&self, sink: &'static str, is_sent: bool) {
+        let result = if is_sent { "sent" } else { "failed" };
+        self.checkpoints.with_label_values(&[sink, result]).inc();
     }
 
     /// Counts a request that no model answered, by a code out of a fixed set.

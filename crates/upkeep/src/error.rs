@@ -5,6 +5,9 @@ use tollgate_domain::ErrorKind;
 use tollgate_store::StoreError;
 use tollgate_vault::{KeyId, Vault, VaultError};
 
+use crate::audit_report::BrokenChain;
+use crate::kept_checkpoints::CHECKPOINT_LINES_MAX;
+
 /// Why something for an installation could not be done. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum UpkeepError {
@@ -33,6 +36,23 @@ pub enum UpkeepError {
     /// The system gave no random bytes, or the cryptography library failed.
     #[error("the cryptography of the system failed")]
     Crypto,
+    /// A chain of the audit log is not whole, and is left as it is.
+    #[error("the audit log is broken: {0}")]
+    BrokenChain(BrokenChain),
+    /// An audit entry cannot be read.
+    #[error("an audit entry cannot be read")]
+    Unreadable(#[source] StoreError),
+    /// Nobody wants to hear of further entries. It does not leave this crate.
+    #[error("stopped")]
+    Stopped,
+    /// There are more lines of checkpoints than are read.
+    #[error(
+        "there are more than {CHECKPOINT_LINES_MAX} lines of checkpoints: verify with the newer half"
+    )]
+    TooMany,
+    /// Lines could not be read or written.
+    #[error("reading or writing failed: {0}")]
+    Output(#[from] std::io::Error),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -43,8 +63,15 @@ impl UpkeepError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::WrongMasterKey { .. } | Self::ForeignMasterKey => ErrorKind::InvalidRequest,
-            Self::Damaged { .. } | Self::Crypto => ErrorKind::Internal,
+            Self::WrongMasterKey { .. } | Self::ForeignMasterKey | Self::TooMany => {
+                ErrorKind::InvalidRequest
+            }
+            Self::Damaged { .. }
+            | Self::Crypto
+            | Self::BrokenChain(_)
+            | Self::Unreadable(_)
+            | Self::Stopped
+            | Self::Output(_) => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
         }
     }

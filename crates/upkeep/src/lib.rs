@@ -2,7 +2,8 @@
 //!
 //! [`Secrets`] are what everything else that is secret comes from: random, sealed under the master key in
 //! the database itself, so that the master key can be replaced ([`rotate`]) without anything becoming
-//! invalid. It must not know HTTP, SQL or settings. Calls block.
+//! invalid. [`AuditLog`] reads the audit log as somebody does who does not trust the database.
+//! It must not know HTTP, SQL or settings. Calls block.
 //!
 //! # Embedding
 //!
@@ -24,14 +25,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod audit_lines;
+mod audit_log;
+mod audit_report;
 mod derived;
 mod error;
+mod kept_checkpoints;
 mod keys;
 mod rotation;
 mod seal;
 mod secrets;
 
+pub use self::audit_log::{AuditLog, AuditScope};
+pub use self::audit_report::{
+    AuditReport, BadLine, BrokenChain, INSTALLATION_CHAIN, PrunedChain, PrunedUpTo,
+};
 pub use self::error::UpkeepError;
+pub use self::kept_checkpoints::{CHECKPOINT_LINES_MAX, KeptCheckpoints};
 pub use self::keys::MasterKeys;
 pub use self::rotation::{RotationStep, SealedUnder, SecretsStatus, rotate, secrets_status};
 pub use self::seal::AuditSeal;

@@ -98,7 +98,8 @@ fn rotate_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;
     };
-    let last: u64 = std::env::var(STEP).unwrap().parse().unwrap();
+    let last = std::env::var_os(STEP).unwrap();
+    let last: u64 = last.to_str().unwrap().parse().unwrap();
     let (store, secrets) = open(Path::new(&folder), &["old"]).unwrap();
     rotate(&*store, &secrets.vault, now, |step| {
         if step.number == last {

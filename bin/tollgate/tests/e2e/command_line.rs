@@ -162,7 +162,7 @@ fn the_organization_and_its_log_are_seen_by_commands() {
         .map(|one| &one["action"])
         .collect();
     assert_eq!(actions, ["organization.create"]);
-    let exported = run(&gateway, "audit export");
+    let exported = run(&gateway, "audit download");
     let seqs: Vec<u64> = exported
         .lines()
         .map(|line| {
@@ -175,7 +175,7 @@ fn the_organization_and_its_log_are_seen_by_commands() {
         seqs.len() >= 3 && seqs.iter().copied().eq(1..=seqs.len() as u64),
         "{seqs:?}"
     );
-    let last = format!("audit export --after-seq {}", seqs.len() - 1);
+    let last = format!("audit download --after-seq {}", seqs.len() - 1);
     assert_eq!(run(&gateway, &last).lines().count(), 1);
     let script = run(&gateway, "completion bash");
     for verb in ["orgs", "teams", "users", "roles", "audit", "rotate"] {

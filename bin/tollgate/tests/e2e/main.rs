@@ -4,11 +4,15 @@
 #[cfg(test)]
 mod access_lines;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod canary;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
