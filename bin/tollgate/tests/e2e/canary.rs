@@ -202,6 +202,22 @@ fn canary_gateway(sink: &ScriptedUpstream, level: &str) -> (ScriptedUpstream, Ga
     })
 }
 
+/// Adds what was sent away: traces and checkpoints.
+fn add_calls(places: &mut Places, sink: &ScriptedUpstream) {
+    let (traces, hooks): (Vec<_>, Vec<_>) = sink
+        .calls()
+        .into_iter()
+        .partition(|call| call.path == "/v1/traces");
+    assert!(!traces.is_empty(), "no trace arrived");
+    assert!(!hooks.is_empty(), "no checkpoint arrived");
+    for call in traces.into_iter().chain(hooks) {
+        places.add(
+            &call.path,
+            [format!("{:?}", call.headers).into_bytes(), call.body].concat(),
+        );
+    }
+}
+
 fn check_level(level: &str) {
     let sink = ScriptedUpstream::start();
     let (upstream, mut gateway) = canary_gateway(&sink, level);
@@ -261,18 +277,7 @@ fn check_level(level: &str) {
     let is_deep = log.contains("\"DEBUG\"") || log.contains("\"TRACE\"");
     assert_eq!(is_deep, level == "trace");
     places.add("the log", log);
-    let (traces, hooks): (Vec<_>, Vec<_>) = sink
-        .calls()
-        .into_iter()
-        .partition(|call| call.path == "/v1/traces");
-    assert!(!traces.is_empty(), "no trace arrived");
-    assert!(!hooks.is_empty(), "no checkpoint arrived");
-    for call in traces.into_iter().chain(hooks) {
-        places.add(
-            &call.path,
-            [format!("{:?}", call.headers).into_bytes(), call.body].concat(),
-        );
-    }
+    add_calls(&mut places, &sink);
 
     let raw_master_key: Vec<u8> = (0..32)
         .map(|at| u8::from_str_radix(&MASTER_KEY[2 * at..2 * at + 2], 16).unwrap())

@@ -143,7 +143,7 @@ pub(super) fn make_file(path: &Path) -> std::io::Result<()> {
         directory.recursive(true).create(parent)?;
     }
     match file.write(true).create_new(true).open(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && !path.is_dir() => Ok(()),
         made => made.map(drop),
     }
 }
