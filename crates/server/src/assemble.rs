@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use tollgate_auth::Pepper;
-use tollgate_control::Control;
+use tollgate_auth::{PasswordHasher, Pepper, TokenPepper};
+use tollgate_control::{Accounts, AccountsParts, Control, NoOutbox};
 use tollgate_engine::{
     Catalog, Engine, EngineConfig, ModelConfig, TargetConfig, UnknownPrice, Worker, now,
 };
@@ -15,7 +15,7 @@ use tollgate_persistence::{Database, PoolOptions};
 use tollgate_providers::{HttpLimits, HttpProvider, OriginError, Providers, Upstream};
 use tollgate_resilience::{BreakerConfig, RetryPolicy};
 use tollgate_store::{Store, UsageStore};
-use tollgate_vault::MasterKey;
+use tollgate_vault::{MasterKey, Vault};
 
 use crate::problem::{Failure, Problem};
 use crate::seal::AuditSeal;
@@ -32,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) recovery: Recovery,
     pub(crate) engine: Arc<Engine>,
     pub(crate) control: Control,
+    pub(crate) accounts: Accounts,
     providers: Vec<ProviderParts>,
 }
 
@@ -66,6 +67,7 @@ impl Parts {
             Ledger::open(ledger_config(&settings.ledger), usage, now).map_err(other)?;
         let pepper = Arc::new(Pepper::derive(master_key.expose()));
         let control = Control::new(Arc::clone(&store), Arc::clone(&pepper));
+        let accounts = accounts(settings, &store, &master_key)?;
         let config = EngineConfig {
             retry: retry(&settings.resilience),
             ..EngineConfig::default()
@@ -78,6 +80,7 @@ impl Parts {
             recovery,
             engine: Arc::new(engine),
             control,
+            accounts,
             providers,
         };
         // What a thread would fail on is found now, not when it starts.
@@ -126,6 +129,23 @@ impl Parts {
         };
         self.providers.iter().enumerate().map(make).collect()
     }
+}
+
+/// Makes the use cases of people.
+pub(crate) fn accounts(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    master_key: &MasterKey,
+) -> Result<Accounts, Failure> {
+    let parts = AccountsParts {
+        store: Arc::clone(store),
+        pepper: Arc::new(TokenPepper::derive(master_key.expose())),
+        vault: Arc::new(Vault::new(master_key, []).map_err(other)?),
+        hasher: Arc::new(PasswordHasher::new().map_err(other)?),
+        rules: Arc::default(),
+        outbox: Arc::new(NoOutbox),
+    };
+    Ok(Accounts::new(parts, settings.accounts.config()))
 }
 
 pub(crate) fn open_database(

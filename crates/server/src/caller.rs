@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
-use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 use tollgate_auth::{Credential, CredentialError, KeyText, Principal};
 use tollgate_domain::ErrorKind;
 use tollgate_engine::{EngineError, Reply};
 
-use crate::error::{ApiError, is_admin};
+use crate::error::ApiError;
+use crate::people::{Cookies, authenticate, own_session, state_of};
 use crate::respond::respond;
-use crate::state::WorkerState;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -33,75 +32,112 @@ pub(crate) fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|address| address.ip())
 }
 
-/// An authenticated caller.
-pub(crate) struct Caller(pub(crate) Arc<tollgate_engine::Caller>);
+/// The one thing that a request says who it comes from with.
+pub(crate) enum Presented {
+    /// An API key or an access token, in a header.
+    Credential(Credential),
+    /// The secret of a session, in the cookie.
+    Session(String),
+}
 
-impl Caller {
-    pub(crate) fn principal(&self) -> Principal {
-        self.0.principal()
+/// Reads what an admin request says who it comes from with: a header, or the cookie, and not both.
+pub(crate) fn presented(
+    request: &HttpRequest,
+    cookies: &Cookies,
+) -> Result<Presented, CredentialError> {
+    let headers = request.headers();
+    let bare = headers.get_all(X_API_KEY).chain(headers.get_all(API_KEY));
+    let in_header = Credential::any_from_headers(
+        headers.get_all(AUTHORIZATION).map(|value| value.as_bytes()),
+        bare.map(|value| value.as_bytes()),
+    );
+    match (in_header, cookies.find(headers)?) {
+        (Err(CredentialError::Missing), Some(token)) => Ok(Presented::Session(token.to_owned())),
+        (_, Some(_)) => Err(CredentialError::Conflicting),
+        (in_header, None) => in_header.map(Presented::Credential),
     }
 }
 
-/// Why there is no caller, in the shape of the API that was asked.
-#[derive(Debug)]
-pub(crate) struct NotACaller {
-    error: EngineError,
-    is_admin: bool,
+/// An authenticated caller of the admin API.
+pub(crate) struct Caller(Principal);
+
+impl Caller {
+    pub(crate) fn principal(&self) -> Principal {
+        self.0.clone()
+    }
 }
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            let presented = presented(&request, &state.shared().people.cookies);
+            match presented.map_err(EngineError::from)? {
+                Presented::Credential(Credential::Key(key)) => {
+                    let callers = state.worker().engine().callers();
+                    let caller = callers.authenticate(&key, client_ip(&request)).await?;
+                    Ok(Self(caller.principal()))
+                }
+                Presented::Credential(Credential::Access(_)) => {
+                    Err(EngineError::from(CredentialError::Malformed).into())
+                }
+                Presented::Session(token) => {
+                    let token = own_session(&request, &state, token)?;
+                    let current = authenticate(&state, token).await?;
+                    let principal = current.principal().cloned();
+                    Ok(Self(principal.ok_or_else(no_organization)?))
+                }
+            }
+        })
+    }
+}
+
+fn no_organization() -> EngineError {
+    EngineError::new(
+        ErrorKind::Forbidden,
+        "no_organization",
+        "this session looks at no organization",
+    )
+}
+
+/// An authenticated caller of the OpenAI surface: cookies have no say there.
+pub(crate) struct KeyCaller(pub(crate) Arc<tollgate_engine::Caller>);
+
+/// Why there is no caller, in the shape of the OpenAI surface.
+#[derive(Debug)]
+pub(crate) struct NotACaller(EngineError);
 
 impl std::fmt::Display for NotACaller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.error.fmt(f)
+        self.0.fmt(f)
     }
 }
 
 impl ResponseError for NotACaller {
     fn error_response(&self) -> HttpResponse {
-        if self.is_admin {
-            let EngineError {
-                kind,
-                code,
-                message,
-                retry_after,
-                ..
-            } = &self.error;
-            let error = EngineError::new(*kind, code, message.to_string());
-            let retry_after = *retry_after;
-            return ApiError::from(EngineError {
-                retry_after,
-                ..error
-            })
-            .respond();
-        }
-        respond(
-            Reply::of_error(&self.error),
-            std::time::Instant::now(),
-            None,
-        )
+        respond(Reply::of_error(&self.0), std::time::Instant::now(), None)
     }
 }
 
-impl FromRequest for Caller {
+impl FromRequest for KeyCaller {
     type Error = NotACaller;
     type Future = Pin<Box<dyn Future<Output = Result<Self, NotACaller>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let is_admin = is_admin(request.path());
         let key = credential(request.headers()).map_err(EngineError::from);
         let client_ip = client_ip(request);
-        let state = request.app_data::<Data<WorkerState>>().cloned();
+        let state = state_of(request);
         Box::pin(async move {
             let authenticated = async {
-                let state = state.ok_or_else(|| {
-                    EngineError::new(ErrorKind::Internal, "internal", "the server is not set up")
-                })?;
+                let state = state?;
                 let callers = state.worker().engine().callers();
                 callers.authenticate(&key?, client_ip).await
             };
-            authenticated
-                .await
-                .map(Self)
-                .map_err(|error| NotACaller { error, is_admin })
+            authenticated.await.map(Self).map_err(NotACaller)
         })
     }
 }
@@ -116,14 +152,17 @@ mod tests {
 
     #[test]
     fn every_surface_says_when_to_ask_again() {
-        for is_admin in [true, false] {
+        let error = || {
             let error = EngineError::new(ErrorKind::Unavailable, "service_unavailable", "later");
-            let retry_after = Some(Duration::from_secs(2));
-            let error = EngineError {
-                retry_after,
+            EngineError {
+                retry_after: Some(Duration::from_secs(2)),
                 ..error
-            };
-            let response = NotACaller { error, is_admin }.error_response();
+            }
+        };
+        for response in [
+            NotACaller(error()).error_response(),
+            ApiError::from(error()).error_response(),
+        ] {
             assert_eq!(response.status(), 503);
             assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "2");
         }

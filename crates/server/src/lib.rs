@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod account_settings;
 mod admin;
 mod assemble;
 mod body;
@@ -21,6 +22,7 @@ mod error;
 mod hardening;
 mod health;
 mod observe;
+mod people;
 mod problem;
 mod respond;
 mod routes;
@@ -32,6 +34,7 @@ mod state;
 mod sweeper;
 mod tools;
 
+pub use self::account_settings::AccountsSettings;
 pub use self::problem::{Failure, Problem};
 pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
@@ -41,4 +44,4 @@ pub use self::settings::{
     LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,
     ServerSettings, Settings, TargetSettings, TelemetrySettings, UnknownPriceSetting,
 };
-pub use self::tools::{LedgerReport, check_providers, install_crypto, verify_ledger};
+pub use self::tools::{LedgerReport, check_providers, install_crypto, setup_link, verify_ledger};

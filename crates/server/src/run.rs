@@ -13,7 +13,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::TaskTracker;
-use tollgate_auth::KeyText;
+use tollgate_auth::{KeyText, SecretToken};
 use tollgate_control::Bootstrapped;
 use tollgate_engine::now;
 
@@ -21,12 +21,13 @@ use crate::assemble::Parts;
 use crate::body::BodyLimits;
 use crate::hardening::Harden;
 use crate::observe::{Observer, Telemetry};
+use crate::people::People;
 use crate::problem::Failure;
 use crate::routes::register;
 use crate::settings::{ServerSettings, Settings};
 use crate::state::{Shared, WorkerState};
 use crate::sweeper::Sweeper;
-use crate::tools::install_crypto;
+use crate::tools::{base_url, install_crypto, setup_text};
 
 /// How often changes made elsewhere are looked for, and connections swept.
 const TICK: Duration = Duration::from_secs(1);
@@ -51,6 +52,7 @@ macro_rules! bind {
         Ok((bound.run(), address))
     }};
 }
+
 /// What a start is given besides the settings.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -87,7 +89,9 @@ pub fn serve(settings: &Settings, options: &Options) -> Result<(), Failure> {
         "the journal is recovered"
     );
     bootstrap(&parts, options.bootstrap_key.as_ref())?;
-    let done = actix_web::rt::System::new().block_on(run(settings, options, &parts, &telemetry));
+    let setup = first_token(&parts, options)?;
+    let done =
+        actix_web::rt::System::new().block_on(run(settings, (options, setup), &parts, &telemetry));
     if !parts.ledger.clone().close(DRAIN_LEDGER) {
         tracing::warn!("some usage waits in the journal for the next start");
     }
@@ -115,9 +119,21 @@ fn bootstrap(parts: &Parts, key: Option<&KeyText>) -> Result<(), Failure> {
     }
 }
 
+/// Makes the token that lets the first person into an empty database that nobody has a key to.
+fn first_token(parts: &Parts, options: &Options) -> Result<Option<SecretToken>, Failure> {
+    if options.bootstrap_key.is_some() {
+        return Ok(None);
+    }
+    let accounts = &parts.accounts;
+    let made = accounts
+        .is_empty()
+        .and_then(|is_empty| is_empty.then(|| accounts.setup_token(now())).transpose());
+    made.map_err(|error| Failure::Database(error.into()))
+}
+
 async fn run(
     settings: &Settings,
-    options: &Options,
+    (options, setup): (&Options, Option<SecretToken>),
     parts: &Arc<Parts>,
     telemetry: &Telemetry,
 ) -> Result<(), Failure> {
@@ -144,6 +160,10 @@ async fn run(
         "listening"
     );
     announce(options)?;
+    if let Some(token) = setup {
+        let base = base_url(&settings.accounts, address);
+        say(&setup_text(&base, &token));
+    }
     let served = tokio::select! {
         served = http => served,
         // A second signal: what is under way is left.
@@ -159,11 +179,19 @@ async fn run(
     served.map_err(|source| Failure::Listen { address, source })
 }
 
+fn people(settings: &Settings, parts: &Parts) -> People {
+    let cookies = settings
+        .accounts
+        .cookies(settings.server.listen.ip().is_loopback());
+    let origins = settings.accounts.origins(cookies);
+    People::new(parts.accounts.clone(), cookies, origins)
+}
+
 fn shared(settings: &Settings, parts: &Parts) -> Shared {
     let timeout = Duration::from_millis(settings.server.body_timeout_ms);
     let body = |bytes_max| BodyLimits { bytes_max, timeout };
     Shared::new(
-        tollgate_control::Control::clone(&parts.control),
+        (parts.control.clone(), people(settings, parts)),
         parts.ledger.clone(),
         settings.server.allowed_hosts.clone(),
         [
@@ -330,7 +358,12 @@ fn announce(options: &Options) -> Result<(), Failure> {
         })?;
     }
     if let Some(text) = &options.announcement {
-        drop(writeln!(std::io::stdout(), "{text}"));
+        say(text);
     }
     Ok(())
+}
+
+/// Prints for the operator; this is not a log line.
+fn say(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
 }

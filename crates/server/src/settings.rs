@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tollgate_domain::ModelPrice;
 
+use crate::account_settings::AccountsSettings;
 use crate::problem::Problem;
 use crate::secrets::MasterKeySetting;
 
@@ -43,6 +44,8 @@ pub struct Settings {
     pub resilience: ResilienceSettings,
     /// Secrets of the installation.
     pub secrets: SecretsSettings,
+    /// People who sign in.
+    pub accounts: AccountsSettings,
     /// The providers.
     pub providers: Vec<ProviderSettings>,
     /// The models.
@@ -404,6 +407,9 @@ impl Settings {
                 "database.app_role".to_owned(),
                 "is for PostgreSQL: SQLite has no roles",
             );
+        }
+        for (place, message) in self.accounts.problems() {
+            say(place, message);
         }
         for (at, provider) in self.providers.iter().enumerate() {
             let place = format!("providers[{at}] ({})", provider.name);

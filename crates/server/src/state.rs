@@ -10,11 +10,13 @@ use tollgate_ledger::Ledger;
 
 use crate::body::BodyLimits;
 use crate::observe::Observer;
+use crate::people::People;
 
 /// What all threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) control: Control,
+    pub(crate) people: People,
     pub(crate) ledger: Ledger,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) inference_body: BodyLimits,
@@ -26,7 +28,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        control: Control,
+        (control, people): (Control, People),
         ledger: Ledger,
         allowed_hosts: Vec<String>,
         [inference_body, admin_body]: [BodyLimits; 2],
@@ -37,6 +39,7 @@ impl Shared {
         Self {
             database_latency_us,
             control,
+            people,
             ledger,
             allowed_hosts,
             inference_body,

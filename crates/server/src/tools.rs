@@ -1,12 +1,17 @@
 //! What the command line does without a running server.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
+use tollgate_auth::SecretToken;
+use tollgate_control::AccountError;
+use tollgate_engine::now;
 use tollgate_ledger::Ledger;
 use tollgate_store::Store;
 
-use crate::assemble::{ledger_config, open_database};
+use crate::account_settings::AccountsSettings;
+use crate::assemble::{accounts, ledger_config, open_database};
 use crate::problem::Failure;
 use crate::secrets::{master_key, resolve};
 use crate::settings::{DialectSetting, Settings};
@@ -43,6 +48,51 @@ pub fn verify_ledger(settings: &Settings) -> Result<LedgerReport, Failure> {
         text: report.to_string(),
         json,
     })
+}
+
+/// Makes a token that lets the first person in, and returns how to use it, in words or as JSON.
+///
+/// # Errors
+/// When there is somebody already, or the database cannot be used.
+pub fn setup_link(settings: &Settings, as_json: bool) -> Result<String, Failure> {
+    let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
+    let store: Arc<dyn Store> = open_database(settings, &master_key)?;
+    let made = accounts(settings, &store, &master_key)?.setup_token(now());
+    let token = made.map_err(|error| match error {
+        AccountError::SetUp => Failure::Other(error.into()),
+        error => Failure::Database(error.into()),
+    })?;
+    let base = base_url(&settings.accounts, settings.server.listen);
+    Ok(if as_json {
+        serde_json::json!({"token": token.expose(), "url": format!("{base}{SETUP_PATH}")})
+            .to_string()
+    } else {
+        setup_text(&base, &token)
+    })
+}
+
+/// Where the first person comes in.
+const SETUP_PATH: &str = "/api/v1/auth/setup";
+
+/// Returns the address that people use.
+pub(crate) fn base_url(settings: &AccountsSettings, listen: SocketAddr) -> String {
+    match settings.public_url.trim_end_matches('/') {
+        "" => format!("http://{listen}"),
+        url => url.to_owned(),
+    }
+}
+
+/// Returns what an operator is told of the token of the first set-up.
+pub(crate) fn setup_text(base: &str, token: &SecretToken) -> String {
+    let token = token.expose();
+    format!(
+        r#"
+Nobody can sign in yet. The first person is whoever sends this token, once, within a day:
+
+curl {base}{SETUP_PATH} -H "Content-Type: application/json" \
+  -d '{{"token":"{token}","email":"you@example.com","name":"Your Name","password":"…"}}'
+"#
+    )
 }
 
 /// Asks each provider for its models.

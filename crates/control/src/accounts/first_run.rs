@@ -53,6 +53,14 @@ impl Accounts {
         }
     }
 
+    /// Returns whether nothing is there yet: nobody, and no organization that somebody has a key of.
+    ///
+    /// # Errors
+    /// A store's error.
+    pub fn is_empty(&self) -> Result<bool, AccountError> {
+        Ok(self.store().list_organizations(None, 1)?.is_empty() && self.needs_set_up()?)
+    }
+
     /// Makes a token that lets the first person in. It works once, for a day; with several, whichever
     /// is used first makes all others void.
     ///

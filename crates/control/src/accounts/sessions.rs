@@ -87,6 +87,12 @@ impl Current {
         &self.session
     }
 
+    /// Returns the session as its person sees it.
+    #[must_use]
+    pub fn view(&self) -> SessionView {
+        SessionView::new(self.session.clone(), self.session.id)
+    }
+
     /// Returns what they may do now in the organization that the session looks at; `None` when it looks
     /// at none.
     #[must_use]
