@@ -6,6 +6,8 @@ mod bad_input;
 #[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod connections;
@@ -23,6 +25,8 @@ mod limits;
 mod models;
 #[cfg(test)]
 mod pass_through;
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
