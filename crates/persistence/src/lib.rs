@@ -49,10 +49,12 @@
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 compile_error!("choose at least one of the features `postgres` and `sqlite`");
 
+mod accounts;
 mod api_keys;
 mod audit;
 mod custom_roles;
 mod error;
+mod identities;
 mod invitations;
 mod late_sealer;
 mod memberships;
@@ -69,6 +71,7 @@ mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod teams;
+mod tokens;
 mod usage;
 mod users;
 

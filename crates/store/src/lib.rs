@@ -35,12 +35,14 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod accounts;
 mod audit;
 mod books;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod identities;
 mod invitations;
 mod keys;
 mod memberships;
@@ -50,17 +52,20 @@ mod roles;
 mod secrets;
 mod sessions;
 mod teams;
+mod tokens;
 mod usage;
 mod users;
 
+pub use self::accounts::{AccountStore, FirstPerson};
 pub use self::audit::{AuditFilter, AuditHead, AuditSealer, AuditStore};
 pub use self::books::{Books, MISMATCHES_MAX, Posting, RollupKey, Sums, money};
 pub use self::check::{
     DETAILS_BYTES_MAX, LIST_MAX, NAME_BYTES_MAX, check_api_key, check_audit, check_invitation,
-    check_organization, check_role, check_session, check_team, check_usage_event, check_user,
-    day_name,
+    check_organization, check_password_hash, check_role, check_session, check_team,
+    check_usage_event, check_user, check_user_identity, day_name,
 };
 pub use self::error::StoreError;
+pub use self::identities::{USER_IDENTITY, UserIdentity, UserIdentityStore};
 pub use self::invitations::{INVITATION, InvitationStore};
 pub use self::keys::{API_KEY, ApiKeyStore, KeyFilter};
 pub use self::memberships::{MEMBERSHIP, MembershipStore};
@@ -72,6 +77,10 @@ pub use self::secrets::{
 };
 pub use self::sessions::{ONE_TIME_TOKEN, OneTimeTokenStore, SESSION, SessionStore};
 pub use self::teams::{TEAM, TeamStore};
+pub use self::tokens::{
+    REFRESH_TOKEN, RefreshToken, RefreshTokenStore, SIGNING_KEYS_MAX, SealedSigningKey,
+    SigningKeyStore, check_signing_key,
+};
 pub use self::usage::{BooksReport, Mismatch, UsageQuery, UsageRow, UsageStore};
 pub use self::users::{USER, UserStore};
 pub use tollgate_domain::UsageGroup;
@@ -89,6 +98,10 @@ pub trait Store:
     + OneTimeTokenStore
     + AuditStore
     + SecretStore
+    + AccountStore
+    + RefreshTokenStore
+    + SigningKeyStore
+    + UserIdentityStore
     + UsageStore
 {
     /// Returns whether the backend answers at all; used by health pages.

@@ -1,12 +1,15 @@
 //! A store that forgets everything when it is dropped.
 
+mod accounts;
 mod audit;
+mod identities;
 mod invitations;
 mod keys;
 mod people;
 mod secrets;
 mod sessions;
 mod teams;
+mod tokens;
 mod usage;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +28,9 @@ use crate::audit::AuditSealer;
 use crate::books::Books;
 use crate::check::check_audit;
 use crate::error::StoreError;
+use crate::identities::UserIdentity;
 use crate::secrets::SealedSecret;
+use crate::tokens::{RefreshToken, SealedSigningKey};
 
 /// Keeps everything in memory, without a bound: for tests and throw-away servers.
 #[derive(Debug)]
@@ -67,6 +72,9 @@ struct State {
     tokens: HashMap<[u8; MAC_BYTES], OneTimeToken>,
     audit: BTreeMap<Option<OrgId>, Vec<AuditEntry>>,
     secrets: BTreeMap<String, SealedSecret>,
+    refresh_tokens: HashMap<[u8; MAC_BYTES], RefreshToken>,
+    signing_keys: BTreeMap<u32, SealedSigningKey>,
+    identities: BTreeMap<(String, String), UserIdentity>,
     events: BTreeMap<AttemptId, UsageEvent>,
     books: Books,
 }
