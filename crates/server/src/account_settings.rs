@@ -35,10 +35,17 @@ impl Default for AccountsSettings {
 
 impl AccountsSettings {
     pub(crate) fn config(&self) -> AccountsConfig {
+        let known = AccountsConfig::default();
+        let public = self.public();
         AccountsConfig {
             idle_seconds: self.session_idle_s,
             session_seconds: self.session_s,
-            ..AccountsConfig::default()
+            // Without an address all replicas still call themselves the same.
+            token_issuer: public.map_or_else(
+                || known.token_issuer.clone(),
+                |url| url.origin().ascii_serialization(),
+            ),
+            ..known
         }
     }
 

@@ -8,11 +8,12 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 use tollgate_auth::{Credential, CredentialError, KeyText, Principal};
+use tollgate_control::Current;
 use tollgate_domain::ErrorKind;
-use tollgate_engine::{EngineError, Reply};
+use tollgate_engine::{EngineError, Reply, now};
 
 use crate::error::ApiError;
-use crate::people::{Cookies, authenticate, own_session, state_of};
+use crate::people::{Cookies, authenticate, own_session, read, state_of};
 use crate::respond::respond;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -65,6 +66,11 @@ impl Caller {
     pub(crate) fn principal(&self) -> Principal {
         self.0.clone()
     }
+
+    fn of(current: &Current) -> Result<Self, ApiError> {
+        let principal = current.principal().cloned();
+        Ok(Self(principal.ok_or_else(no_organization)?))
+    }
 }
 
 impl FromRequest for Caller {
@@ -82,14 +88,15 @@ impl FromRequest for Caller {
                     let caller = callers.authenticate(&key, client_ip(&request)).await?;
                     Ok(Self(caller.principal()))
                 }
-                Presented::Credential(Credential::Access(_)) => {
-                    Err(EngineError::from(CredentialError::Malformed).into())
+                Presented::Credential(Credential::Access(token)) => {
+                    let checked = read(&state, move |accounts| {
+                        accounts.authenticate_access(token.expose(), now())
+                    });
+                    Self::of(&checked.await?)
                 }
                 Presented::Session(token) => {
                     let token = own_session(&request, &state, token)?;
-                    let current = authenticate(&state, token).await?;
-                    let principal = current.principal().cloned();
-                    Ok(Self(principal.ok_or_else(no_organization)?))
+                    Self::of(&authenticate(&state, token).await?)
                 }
             }
         })

@@ -94,6 +94,9 @@ routes! {
     POST "/api/v1/auth/totp/disable", Access::Person, Admin => people::disable_totp;
     POST "/api/v1/auth/totp/recovery-codes", Access::Person, Admin => people::renew_recovery_codes;
     POST "/api/v1/auth/invitations/accept", Access::Stranger, Admin => people::accept_invitation;
+    POST "/api/v1/auth/token", Access::Person, Admin => people::issue_tokens;
+    POST "/api/v1/auth/refresh", Access::Stranger, Admin => people::refresh;
+    GET "/.well-known/jwks.json", Access::Public, None => people::jwks;
     GET "/health/live", Access::Public, None => health::live;
     GET "/health/ready", Access::Public, None => health::ready;
     GET "/health", Access::Public, None => health::report;

@@ -8,6 +8,7 @@ mod origin;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod tokens;
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub(crate) use self::second_factor::{
 };
 pub(crate) use self::sessions::{list_sessions, revoke_other_sessions, revoke_session, session};
 pub(crate) use self::sign_in::{set_up, sign_in, sign_out};
+pub(crate) use self::tokens::{issue_tokens, jwks, refresh};
 
 /// Use cases of people at once. Each may hash a password, which the hasher does two at a time; the other
 /// threads are for who is in already.
@@ -90,7 +92,7 @@ async fn change<T: Send + 'static>(
 }
 
 /// Runs a use case off this thread that changes nothing of who may do what.
-async fn read<T: Send + 'static>(
+pub(crate) async fn read<T: Send + 'static>(
     state: &WorkerState,
     run: impl FnOnce(&Accounts) -> Result<T, AccountError> + Send + 'static,
 ) -> Result<T, ApiError> {

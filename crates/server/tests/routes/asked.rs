@@ -46,6 +46,8 @@ pub(crate) fn body(route: &RouteSpec) -> Option<Value> {
             json!({"token": "tg_inv_x", "name": "B", "password": "x"})
         }
         ("POST", "/api/v1/auth/sign-out" | "/api/v1/auth/verify-email") => json!({}),
+        ("POST", "/api/v1/auth/token") => json!({}),
+        ("POST", "/api/v1/auth/refresh") => json!({"refresh_token": "tg_ref_x"}),
         (method, path) => {
             assert_eq!(
                 route.body,
