@@ -111,19 +111,36 @@ pub(crate) struct Checkpoint {
     pub(crate) cost: Money,
 }
 
+/// What is read of a reservation: all of it, or only its id, which is enough to count what is open.
+pub(crate) trait Opening: Sized {
+    fn read(body: &[u8]) -> Option<Self>;
+}
+
+impl Opening for Box<Reserved> {
+    fn read(body: &[u8]) -> Option<Self> {
+        whole(body)
+    }
+}
+
+impl Opening for AttemptId {
+    fn read(body: &[u8]) -> Option<Self> {
+        postcard::take_from_bytes(body).ok().map(|(id, _)| id)
+    }
+}
+
 /// What a frame holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Record {
-    Reserved(Box<Reserved>),
+pub(crate) enum Record<R = Box<Reserved>> {
+    Reserved(R),
     Checkpoint(Checkpoint),
     Settled(Box<UsageEvent>),
 }
 
 /// What lies at a place in a segment.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Step<R = Box<Reserved>> {
     /// An intact record, and how many bytes its frame takes.
-    Record(Record, usize),
+    Record(Record<R>, usize),
     /// An intact frame that this version cannot read, and how many bytes it takes.
     Foreign(usize),
     /// Fewer bytes than the frame says.
@@ -169,7 +186,7 @@ fn append(frames: &mut Vec<u8>, seed: u32, kind: u8, record: &impl Serialize) ->
 }
 
 /// Reads what lies at the start of `bytes`.
-pub(crate) fn step(seed: u32, bytes: &[u8]) -> Step {
+pub(crate) fn step<R: Opening>(seed: u32, bytes: &[u8]) -> Step<R> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
         return Step::Short;
     };
@@ -192,9 +209,9 @@ pub(crate) fn step(seed: u32, bytes: &[u8]) -> Step {
     }
 }
 
-fn decode(payload: &[u8]) -> Option<Record> {
+fn decode<R: Opening>(payload: &[u8]) -> Option<Record<R>> {
     match payload {
-        [RESERVED, VERSION, body @ ..] => whole(body).map(Record::Reserved),
+        [RESERVED, VERSION, body @ ..] => R::read(body).map(Record::Reserved),
         [CHECKPOINT, VERSION, body @ ..] => whole(body).map(Record::Checkpoint),
         [SETTLED, VERSION, body @ ..] => whole(body).map(Record::Settled),
         _ => None,
@@ -242,6 +259,10 @@ mod tests {
     use crate::testing::{KEY, NOW, ORG, attempt, usage};
 
     const SEED: u32 = 7;
+
+    fn read(seed: u32, bytes: &[u8]) -> Step {
+        step(seed, bytes)
+    }
 
     fn event() -> UsageEvent {
         reserved().into_unknown(None)
@@ -324,9 +345,13 @@ mod tests {
             Record::Checkpoint(seen),
             Record::Settled(Box::new(event())),
         ] {
-            let Step::Record(record, size) = step(SEED, rest) else {
+            let Step::Record(record, size) = read(SEED, rest) else {
                 panic!("no record at {rest:?}");
             };
+            if let Record::Reserved(reserved) = &record {
+                let opening = Record::Reserved(reserved.attempt_id);
+                assert_eq!(step(SEED, rest), Step::Record(opening, size));
+            }
             assert_eq!(record, expected);
             rest = &rest[size..];
         }
@@ -337,10 +362,10 @@ mod tests {
     fn an_intact_record_of_another_version_is_not_taken_for_damage() {
         let mut frame = Vec::new();
         assert!(append(&mut frame, SEED, 9, &1_u8));
-        assert_eq!(step(SEED, &frame), Step::Foreign(frame.len()));
+        assert_eq!(read(SEED, &frame), Step::Foreign(frame.len()));
         frame.clear();
         assert!(append(&mut frame, SEED, SETTLED, &(event(), 1_u8)));
-        assert_eq!(step(SEED, &frame), Step::Foreign(frame.len()));
+        assert_eq!(read(SEED, &frame), Step::Foreign(frame.len()));
     }
 
     #[test]
@@ -363,7 +388,7 @@ mod tests {
     fn a_frame_of_another_run_is_none() {
         let mut frame = Vec::new();
         assert!(append_settled(&mut frame, SEED, &event()));
-        assert_eq!(step(SEED + 1, &frame), Step::Bad);
+        assert_eq!(read(SEED + 1, &frame), Step::Bad);
     }
 
     proptest! {
@@ -396,12 +421,12 @@ mod tests {
             let mut frame = Vec::new();
             prop_assert!(append_settled(&mut frame, SEED, &event));
             let size = frame.len();
-            prop_assert_eq!(step(SEED, &frame), Step::Record(Record::Settled(Box::new(event)), size));
+            prop_assert_eq!(read(SEED, &frame), Step::Record(Record::Settled(Box::new(event)), size));
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(!matches!(step(SEED, &bytes), Step::Record(..)));
+            prop_assert!(!matches!(read(SEED, &bytes), Step::Record(..)));
         }
     }
 }

@@ -120,10 +120,10 @@ impl<'a> Drain<'a> {
                 }
             };
             match item {
-                Item::Record(Record::Reserved(reserved)) => {
+                Item::Record(Record::Reserved(attempt_id)) => {
                     tail.open += 1;
                     // A reservation that was written twice is kept where it was written last.
-                    let before = self.open.insert(reserved.attempt_id, name);
+                    let before = self.open.insert(attempt_id, name);
                     self.close(before);
                 }
                 Item::Record(Record::Checkpoint(_)) => {}
@@ -241,7 +241,7 @@ impl Tail {
         }
     }
 
-    fn next(&mut self) -> io::Result<Option<Item>> {
+    fn next(&mut self) -> io::Result<Option<Item<AttemptId>>> {
         let written = self.segment.written();
         if self.read >= written {
             return Ok(None);

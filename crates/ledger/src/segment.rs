@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::codec::{self, HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, Step};
+use crate::codec::{self, HEADER_BYTES, Opening, PAYLOAD_BYTES_MAX, Record, Reserved, Step};
 
 const EXTENSION: &str = "tgj";
 const READ_BYTES: usize = 256 << 10;
@@ -146,8 +146,8 @@ impl Segment {
 
 /// What a reader comes upon.
 #[derive(Debug)]
-pub(crate) enum Item {
-    Record(Record),
+pub(crate) enum Item<R = Box<Reserved>> {
+    Record(Record<R>),
     /// Bytes that are no frame, with intact frames after them.
     Corrupt(u64),
     /// Bytes up to the end that are no frame: a write that the process did not live to finish.
@@ -193,7 +193,7 @@ impl SegmentReader {
     }
 
     /// Returns what comes next before `limit`, or `None` when that is reached.
-    pub(crate) fn next(&mut self, limit: u64) -> io::Result<Option<Item>> {
+    pub(crate) fn next<R: Opening>(&mut self, limit: u64) -> io::Result<Option<Item<R>>> {
         if self.offset >= limit {
             return Ok(None);
         }
@@ -211,19 +211,19 @@ impl SegmentReader {
         }))
     }
 
-    fn skip_to_frame(&mut self, limit: u64) -> io::Result<Item> {
+    fn skip_to_frame<R: Opening>(&mut self, limit: u64) -> io::Result<Item<R>> {
         let start = self.offset;
         while self.offset < limit {
             self.advance(1);
             self.fill(limit)?;
-            if matches!(self.step(), Step::Record(..) | Step::Foreign(_)) {
+            if matches!(self.step::<R>(), Step::Record(..) | Step::Foreign(_)) {
                 return Ok(Item::Corrupt(self.offset - start));
             }
         }
         Ok(Item::Torn(self.offset - start))
     }
 
-    fn step(&self) -> Step {
+    fn step<R: Opening>(&self) -> Step<R> {
         codec::step(self.seed, self.buffer.get(self.at..).unwrap_or_default())
     }
 
@@ -255,7 +255,6 @@ mod tests {
     use tollgate_domain::UsageEvent;
 
     use super::*;
-    use crate::codec::Reserved;
     use crate::testing::{TempDir, attempt, draft, outcome};
 
     const NAME: SegmentName = SegmentName {
@@ -308,7 +307,7 @@ mod tests {
         let mut reader = SegmentReader::open(&path, NAME, 0).unwrap();
         let (mut found, mut corrupt, mut torn) = (Vec::new(), 0, 0);
         let end = reader.len().unwrap();
-        while let Some(item) = reader.next(end).unwrap() {
+        while let Some(item) = reader.next::<Box<Reserved>>(end).unwrap() {
             match item {
                 Item::Record(Record::Settled(read)) => {
                     let n = (1..=4).find(|n| *read == event(*n));

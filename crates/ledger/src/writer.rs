@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tollgate_domain::UsageEvent;
+use tollgate_domain::{AttemptId, UsageEvent};
 
 use crate::books::Books;
 use crate::codec::{self, Checkpoint, Record, ReservedParts, Step};
@@ -369,7 +369,7 @@ impl Core {
         });
         let mut rest = unsynced.as_slice();
         let mut rescued = Vec::with_capacity(rest.len() + state.pending.len());
-        while let Step::Record(record, size) = codec::step(self.seed, rest) {
+        while let Step::Record(record, size) = codec::step::<AttemptId>(self.seed, rest) {
             let (frame, after) = rest.split_at(size);
             rescued.extend_from_slice(frame);
             state.pending_settled += u64::from(matches!(record, Record::Settled(_)));
@@ -400,7 +400,7 @@ impl Drop for Core {
         let state = self.state.get_mut();
         state.retire();
         let mut rest = state.pending.as_slice();
-        while let Step::Record(record, size) = codec::step(self.seed, rest) {
+        while let Step::Record(record, size) = codec::step::<AttemptId>(self.seed, rest) {
             if let Record::Settled(event) = record {
                 let event = serde_json::to_string(&event).unwrap_or_default();
                 tracing::error!(event, "a usage event could not be written and is only here");

@@ -49,6 +49,8 @@
 //! ```
 
 mod connect;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod h1;
 mod headers;
 mod http;

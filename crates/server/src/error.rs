@@ -279,7 +279,7 @@ impl ResponseError for ApiError {
 fn problem(
     response: &mut HttpResponseBuilder,
     status: StatusCode,
-    code: &str,
+    code: &'static str,
     message: &str,
     problems: &[tollgate_validation::Problem],
 ) -> HttpResponse {
@@ -297,7 +297,13 @@ fn problem(
         "code": code,
         "errors": errors,
     });
-    response
+    let mut answer = response
         .insert_header((CONTENT_TYPE, "application/problem+json"))
-        .body(body.to_string())
+        .body(body.to_string());
+    answer.extensions_mut().insert(ErrorCode(code));
+    answer
 }
+
+/// The code of the error that an answer tells of, for its line in the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ErrorCode(pub(crate) &'static str);

@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod access_line;
 mod account_settings;
 mod admin;
 mod assemble;

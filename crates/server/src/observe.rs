@@ -143,6 +143,11 @@ impl Observer {
         Box::new(move |record| observer.tell(observed, record))
     }
 
+    /// Writes the line of a request that is no call to a model.
+    pub(crate) fn write(&self, record: &AccessRecord<'_>) {
+        self.access.write(record);
+    }
+
     /// Tells of a request that was refused before it reached the engine.
     pub(crate) fn refused(
         &self,
@@ -220,6 +225,7 @@ impl Observer {
             overhead_us,
             org_id: org_id.as_deref(),
             key_id: key_id.as_deref(),
+            public_id: None,
             model: record.model.as_deref(),
             provider: record.attempts.last().map(|attempt| &*attempt.provider),
             attempts: record.attempts.len() as u64,

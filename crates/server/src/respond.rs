@@ -90,7 +90,6 @@ pub(crate) fn respond(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("text/event-stream; charset=utf-8"),
             ))
-            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
             .insert_header((BUFFERING, HeaderValue::from_static("no")))
             .body(Events { stream, streaming }),
     }

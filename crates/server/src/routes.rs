@@ -3,10 +3,12 @@
 use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 use tollgate_domain::Permission;
 
+use crate::access_line::tell;
 use crate::error::HttpError;
 use crate::{admin, data_plane, health, people};
 
@@ -120,7 +122,16 @@ pub(crate) fn register(config: &mut ServiceConfig) {
             .default_service(web::to(move |request: HttpRequest| {
                 std::future::ready(method_not_allowed(&request, &allowed))
             }));
-        config.service(resource);
+        // Calls to models have a line of their own, and monitoring asks for health all day.
+        if same_path
+            .iter()
+            .any(|spec| spec.body == BodyClass::Inference)
+            || path.starts_with("/health")
+        {
+            config.service(resource);
+        } else {
+            config.service(resource.wrap(from_fn(tell)));
+        }
     }
     config.default_service(web::to(not_found));
 }

@@ -268,7 +268,7 @@ fn metrics_server(
             let observer = Arc::clone(&observer);
             async move {
                 actix_web::HttpResponse::Ok()
-                    .content_type("text/plain; version=0.0.4")
+                    .content_type("text/plain; version=0.0.4; charset=utf-8")
                     .body(observer.render_metrics())
             }
         };

@@ -70,6 +70,7 @@ fn main() -> Result<(), TelemetryError> {
         overhead_us: 87,
         org_id: Some("org_0193b5d0f4c17a3e9d2b1a8e7c6f5a4b"),
         key_id: Some("key_0193b5d0f4c17a3e9d2b1a8e7c6f5a4b"),
+        public_id: None,
         model: Some("gpt-4o-mini"),
         provider: Some("openai"),
         attempts: 1,

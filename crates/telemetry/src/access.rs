@@ -33,6 +33,8 @@ pub struct AccessRecord<'a> {
     pub org_id: Option<&'a str>,
     /// The API key's id.
     pub key_id: Option<&'a str>,
+    /// The public part of the API key that was shown, be it valid or not.
+    pub public_id: Option<&'a str>,
     /// The model that was asked for.
     pub model: Option<&'a str>,
     /// The provider that answered last.
@@ -125,6 +127,7 @@ fn json(line: &mut String, record: &AccessRecord<'_>, now: SystemTime) {
     line.number("overhead_us", record.overhead_us);
     line.optional("org.id", record.org_id);
     line.optional("key.id", record.key_id);
+    line.optional("key.public_id", record.public_id);
     line.optional("model", model_name(record).as_deref());
     line.optional("provider", record.provider);
     line.number("attempts", record.attempts);

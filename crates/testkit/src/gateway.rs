@@ -281,6 +281,8 @@ impl Gateway {
         let bytes = request("GET", "/metrics", &[], None);
         let answer = exchange(self.running().metrics_address, &bytes).expect("metrics");
         assert_eq!(answer.status, 200, "{}", answer.text());
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        assert_eq!(answer.header("content-type"), Some(kind));
         answer.text()
     }
 

@@ -2,6 +2,8 @@
 //! Nothing here knows more of the gateway than its users do.
 
 #[cfg(test)]
+mod access_lines;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_requests;

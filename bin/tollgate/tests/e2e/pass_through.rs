@@ -1,9 +1,12 @@
 //! Same dialect in and out: the provider gets the client's bytes, the client the provider's.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
 use tollgate_testkit::{PROVIDER_KEY, Script, exchange};
 
-use crate::common::{start, stream};
+use crate::common::{chat, start, stream};
 
 /// A body in its own formatting, with fields and figures that no library would keep as they are.
 const ODD: &str = r#"{ "x_first" : 123456789012345678901234567890, "model" :"m","messages":[
@@ -140,4 +143,59 @@ fn events_pass_as_they_are() {
             .header("content-type")
             .is_some_and(|v| v.starts_with("text/event-stream"))
     );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+/// Fields that other gateways let lead a call somewhere else are the provider's to read.
+#[test]
+fn t_mass_no_field_of_a_prompt_leads_elsewhere() {
+    let (upstream, gateway) = start();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/v1", elsewhere.local_addr().unwrap());
+    let fields = [
+        ("api_base", json!(url)),
+        ("base_url", json!(url)),
+        ("api_key", json!("sk-theirs")),
+        ("organization", json!("theirs")),
+        ("headers", json!({"authorization": "Bearer theirs"})),
+        (
+            "extra_headers",
+            json!({"authorization": "Bearer theirs", "host": url}),
+        ),
+        ("extra_body", json!({"api_base": url})),
+        ("custom_llm_provider", json!("theirs")),
+        ("provider", json!({"base_url": url})),
+        ("fallbacks", json!([{"model": "s", "api_base": url}])),
+        ("mock_response", json!("free")),
+        ("proxy", json!(url)),
+        ("user_role", json!("org_owner")),
+        ("no_log", json!(true)),
+    ];
+    let bearer = format!("Bearer {PROVIDER_KEY}");
+    for (at, (field, value)) in fields.iter().enumerate() {
+        let mut body = chat("m", (3, 2));
+        body[field] = value.clone();
+        let answer = gateway.post("/v1/chat/completions", &body);
+        assert_eq!(answer.status, 200, "{field}: {}", answer.text());
+        let calls = upstream.wait_for_calls(at + 1);
+        let call = &calls[at];
+        assert_eq!(call.path, "/v1/chat/completions", "{field}");
+        assert_eq!(
+            call.header("authorization"),
+            Some(bearer.as_str()),
+            "{field}"
+        );
+        assert_eq!(&call.json()[field], value, "it passes as it is");
+    }
+    let nobody = elsewhere.accept().unwrap_err();
+    assert_eq!(
+        nobody.kind(),
+        ErrorKind::WouldBlock,
+        "somebody was asked elsewhere"
+    );
+    let rows = gateway.wait_for_usage("model", |rows| {
+        rows.iter().any(|row| row["requests"] == fields.len())
+    });
+    assert_eq!(rows.len(), 1, "each one is billed as what it is: {rows:?}");
 }

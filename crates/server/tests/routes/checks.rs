@@ -47,9 +47,9 @@ fn not_hardened(answer: &Answer) -> Option<String> {
 }
 
 /// A server, and what is wrong with it.
-struct Inspection {
-    server: Server,
-    faults: Vec<String>,
+pub(crate) struct Inspection {
+    pub(crate) server: Server,
+    pub(crate) faults: Vec<String>,
     answers: usize,
 }
 
@@ -67,7 +67,7 @@ impl Inspection {
     }
 
     /// Notes a fault; every answer must also have the headers that none should lack.
-    fn note(&mut self, what: &str, answer: &Answer, fault: Option<String>) {
+    pub(crate) fn note(&mut self, what: &str, answer: &Answer, fault: Option<String>) {
         self.answers += 1;
         let bare = not_hardened(answer).map(|name| format!("lacks {name}"));
         let faults = fault.into_iter().chain(bare);
@@ -448,6 +448,7 @@ fn every_route_holds_what_it_declares() {
     inspection.bodies(&session);
     inspection.hosts();
     inspection.public_answers();
+    inspection.mass_assignment(&session);
     let Inspection {
         mut server,
         faults,

@@ -5,4 +5,6 @@ mod asked;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod mass;
+#[cfg(test)]
 mod server;
