@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage as _};
 use pin_project_lite::pin_project;
 use tollgate_domain::RequestId;
 use tollgate_validation::host_header;
@@ -144,8 +144,6 @@ where
 }
 
 fn with_safe_headers(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    // What is written down of a request names the id that its answer shows.
-    let noted = response.request().extensions().get::<RequestId>().copied();
     let headers = response.headers_mut();
     for (name, value) in SAFE {
         headers.insert(name, value);
@@ -156,8 +154,7 @@ fn with_safe_headers(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<
         }
     }
     if !headers.contains_key(&REQUEST_ID) {
-        let id = noted.unwrap_or_else(|| RequestId::new(Uuid::now_v7()));
-        headers.insert(REQUEST_ID, id_value(id));
+        headers.insert(REQUEST_ID, id_value(RequestId::new(Uuid::now_v7())));
     }
     response
 }

@@ -14,7 +14,6 @@ use tollgate_control::{AccountError, Current, Visitor};
 use tollgate_domain::{ErrorKind, RequestId};
 use tollgate_engine::{EngineError, now};
 use tollgate_validation::Valid;
-use uuid::Uuid;
 
 use crate::body::read_json;
 use crate::caller::{Presented, client_ip, presented};
@@ -136,16 +135,11 @@ fn cross_site() -> EngineError {
 fn visitor(request: &HttpRequest) -> Visitor {
     let agent = request.headers().get(USER_AGENT);
     let agent = agent.and_then(|value| value.to_str().ok());
-    let known = request.extensions().get::<RequestId>().copied();
-    let id = known.unwrap_or_else(|| {
-        let id = RequestId::new(Uuid::now_v7());
-        request.extensions_mut().insert(id);
-        id
-    });
+    let id = request.extensions().get::<RequestId>().copied();
     Visitor {
         client_ip: client_ip(request),
         user_agent: agent.unwrap_or_default().to_owned(),
-        request_id: id.to_string(),
+        request_id: id.map_or_else(String::new, |id| id.to_string()),
     }
 }
 
