@@ -80,7 +80,8 @@ impl Browser {
 /// A gateway that nobody has a key of, and the database that it is on.
 pub(crate) struct Installation {
     pub(crate) gateway: Gateway,
-    pub(crate) database: Option<TestDatabase>,
+    /// Kept until the gateway has ended.
+    _database: Option<TestDatabase>,
 }
 
 impl Installation {
@@ -97,7 +98,10 @@ impl Installation {
         let no_key = ("TOLLGATE_BOOTSTRAP_KEY".to_owned(), String::new());
         settings.env.push(no_key);
         let gateway = Gateway::start(BINARY, &settings);
-        Self { gateway, database }
+        Self {
+            gateway,
+            _database: database,
+        }
     }
 
     /// Returns the tokens that it printed.

@@ -246,3 +246,89 @@ fn who_guesses_waits_and_learns_nothing_of_who_is_known() {
         }
     });
 }
+
+#[test]
+fn t_credform_an_access_token_does_what_its_person_may_until_its_session_ends() {
+    on_both(|installation| {
+        let mut browser = installation.set_up();
+        let gateway = &installation.gateway;
+        let issued = browser.post("/api/v1/auth/token", &json!({}));
+        assert_eq!(issued.status, 200, "{}", issued.text());
+        let token = |answer: &Answer, name: &str| answer.json()[name].as_str().unwrap().to_owned();
+        let access = token(&issued, "access_token");
+        let status = |access: &str, path: &str| gateway.send_as(access, "GET", path, None).status;
+        assert_eq!(status(&access, "/api/v1/keys"), 200);
+        assert_eq!(
+            status(&access, "/v1/models"),
+            401,
+            "calls are metered by key"
+        );
+        assert_eq!(
+            status(&access, "/api/v1/auth/session"),
+            401,
+            "it is no session"
+        );
+        let mut forged = access.clone();
+        forged.replace_range(access.len() - 4.., "AAAA");
+        assert_eq!(status(&forged, "/api/v1/keys"), 401);
+        let made = gateway.send_as(&access, "POST", "/api/v1/keys", Some(&json!({"name": "a"})));
+        assert_eq!(made.status, 201, "{}", made.text());
+
+        let mut program = Browser::new(gateway);
+        let refresh = |program: &mut Browser, answer: &Answer| {
+            let body = json!({"refresh_token": token(answer, "refresh_token")});
+            program.post("/api/v1/auth/refresh", &body)
+        };
+        let next = refresh(&mut program, &issued);
+        assert_eq!(next.status, 200, "{}", next.text());
+        let again = refresh(&mut program, &issued);
+        let successor = token(&next, "refresh_token");
+        assert_eq!(token(&again, "refresh_token"), successor, "one successor");
+        let access = token(&next, "access_token");
+        assert_eq!(status(&access, "/api/v1/keys"), 200);
+        let keys = gateway.get("/.well-known/jwks.json").json();
+        assert_eq!(keys["keys"].as_array().unwrap().len(), 2, "{keys}");
+        assert!(!keys.to_string().contains("\"d\""), "public keys alone");
+
+        let ended = browser.send("DELETE", "/api/v1/auth/sessions", None);
+        assert_eq!(ended.json()["ended"], 1, "{}", ended.text());
+        assert_eq!(status(&access, "/api/v1/keys"), 401, "at once");
+        assert_eq!(refresh(&mut program, &next).status, 401);
+        assert!(browser.is_in());
+    });
+}
+
+#[test]
+fn t_reset_what_is_no_token_resets_nothing_and_the_answer_is_always_the_same() {
+    on_both(|installation| {
+        let mut browser = installation.set_up();
+        let mut stranger = Browser::new(&installation.gateway);
+        let session = browser.cookie.clone().unwrap();
+        let (_, session) = session.split_once('=').unwrap();
+        let never = format!("tg_rst_{}", "A".repeat(49));
+        for token in [
+            json!(null),
+            json!(""),
+            json!("  "),
+            json!(0),
+            json!([]),
+            json!(never),
+            json!(session),
+        ] {
+            let body = json!({"token": token, "new_password": "other rather unusual words"});
+            let refused = stranger.post("/api/v1/auth/password-reset/confirm", &body);
+            assert_eq!(refused.status, 400, "{token}: {}", refused.text());
+        }
+        let ask = |email: &str| {
+            let mut asking = Browser::new(&installation.gateway);
+            let answer = asking.post("/api/v1/auth/password-reset", &json!({"email": email}));
+            (answer.status, answer.text())
+        };
+        let known = ask(ANN);
+        assert_eq!(known, (202, String::new()));
+        assert_eq!(ask("nobody@example.com"), known);
+        assert_eq!(ask("no address"), known);
+        assert!(browser.is_in());
+        assert_eq!(stranger.sign_in(ANN, PASSWORD).status, 200);
+    });
+}
