@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Check the books of a stopped server
     #[command(subcommand)]
     Ledger(Ledger),
+    /// See which master key the secrets need, and have a new one take over
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// Check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -168,6 +171,14 @@ pub(crate) struct Usage {
 pub(crate) enum Ledger {
     /// Prove that every attempt has one end, and that events, roll-ups and budgets agree
     Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Seal everything under the current master key, with the old ones among secrets.old_master_keys
+    Rotate,
+    /// Say which master keys are needed; the exit code is 0 when no old one is
+    Status,
 }
 
 #[derive(Debug, Subcommand)]

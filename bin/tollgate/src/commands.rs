@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use tollgate_auth::KeyText;
-use tollgate_server::{Failure, Options, Problem, Settings};
+use tollgate_server::{Failure, Options, Problem, Report, Settings};
 
-use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand};
+use crate::cli::{Cli, Command, ConfigCommand, Ledger, ProvidersCommand, Secrets};
 use crate::{client, load, quickstart};
 
 /// The exit code of each way to fail; 0 is a server that drained.
@@ -95,14 +95,16 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
         Command::Usage(usage) => say_result(ask(client::usage(usage, as_json))),
         Command::Ledger(Ledger::Verify) => {
             let report = tollgate_server::verify_ledger(&settings()?)?;
-            say(&if as_json { report.json } else { report.text });
-            if report.balances {
-                return Ok(());
-            }
-            Err(Exit {
-                code: FAILED,
-                message: "the books do not balance".to_owned(),
-            })
+            say_report(report, as_json, "the books do not balance")
+        }
+        Command::Secrets(Secrets::Rotate) => {
+            let step = |replaced| say_error(&format!("{replaced} values are under the new key"));
+            let report = tollgate_server::rotate_secrets(&settings()?, step)?;
+            say_report(report, as_json, "some values are not under the current key")
+        }
+        Command::Secrets(Secrets::Status) => {
+            let report = tollgate_server::secrets_status(&settings()?)?;
+            say_report(report, as_json, "some values are not under the current key")
         }
         Command::Config(ConfigCommand::Check) => {
             settings()?;
@@ -165,6 +167,18 @@ fn ask(question: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result
 fn say_result(text: anyhow::Result<String>) -> Result<(), Exit> {
     say(&text?);
     Ok(())
+}
+
+/// Says what was found, and fails when that is not good.
+fn say_report(report: Report, as_json: bool, problem: &str) -> Result<(), Exit> {
+    say(&if as_json { report.json } else { report.text });
+    if report.is_well {
+        return Ok(());
+    }
+    Err(Exit {
+        code: FAILED,
+        message: problem.to_owned(),
+    })
 }
 
 fn say(text: &str) {

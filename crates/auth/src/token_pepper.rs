@@ -19,7 +19,13 @@ impl fmt::Debug for TokenPepper {
 }
 
 impl TokenPepper {
-    /// Derives the pepper from the installation's master key.
+    /// Makes the pepper of 32 random bytes that are kept, so that the master key can be replaced.
+    #[must_use]
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(HMAC_SHA256, secret))
+    }
+
+    /// Derives the pepper from a master key that is never replaced.
     #[must_use]
     pub fn derive(master_key: &[u8; 32]) -> Self {
         let master = hmac::Key::new(HMAC_SHA256, master_key);

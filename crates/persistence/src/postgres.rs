@@ -191,9 +191,11 @@ impl Database for PostgresStore {
 crate::accounts::impl_account_store!(PostgresStore);
 crate::api_keys::impl_api_key_store!(PostgresStore);
 crate::audit::impl_audit_store!(PostgresStore, PgConnection);
+crate::audit_upkeep::impl_audit_upkeep_store!(PostgresStore, PgConnection);
 crate::custom_roles::impl_role_store!(PostgresStore);
 crate::identities::impl_identity_store!(PostgresStore);
 crate::invitations::impl_invitation_store!(PostgresStore);
+crate::leases::impl_lease_store!(PostgresStore);
 crate::memberships::impl_membership_store!(PostgresStore);
 crate::organizations::impl_organization_store!(PostgresStore);
 crate::secrets::impl_secret_store!(PostgresStore);

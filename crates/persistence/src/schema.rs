@@ -252,6 +252,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_pruned (org_id) {
+        org_id -> Binary,
+        seq -> BigInt,
+        record -> Text,
+    }
+}
+
+diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        until_us -> BigInt,
+    }
+}
+
+diesel::table! {
     audit_heads (org_id) {
         org_id -> Binary,
         seq -> BigInt,

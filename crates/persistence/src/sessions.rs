@@ -233,6 +233,25 @@ macro_rules! impl_session_stores {
                     })
                 }
 
+                fn end_all_sessions(
+                    &self,
+                    at: Timestamp,
+                    audit: &AuditDraft,
+                ) -> Result<usize, StoreError> {
+                    self.change(None, audit, |connection| {
+                        let live = sessions::table.filter(sessions::revoked_at_us.is_null());
+                        let count = diesel::update(live)
+                            .set(sessions::revoked_at_us.eq(at.micros()))
+                            .execute(connection)?;
+                        let open =
+                            one_time_tokens::table.filter(one_time_tokens::used_at_us.is_null());
+                        diesel::update(open)
+                            .set(one_time_tokens::used_at_us.eq(at.micros()))
+                            .execute(connection)?;
+                        Ok((count, Change::Auth))
+                    })
+                }
+
                 fn remove_sessions(&self, ended_before: Timestamp) -> Result<usize, StoreError> {
                     use sessions::*;
                     let before = ended_before.micros();

@@ -189,9 +189,11 @@ impl Database for SqliteStore {
 crate::accounts::impl_account_store!(SqliteStore);
 crate::api_keys::impl_api_key_store!(SqliteStore);
 crate::audit::impl_audit_store!(SqliteStore, SqliteConnection);
+crate::audit_upkeep::impl_audit_upkeep_store!(SqliteStore, SqliteConnection);
 crate::custom_roles::impl_role_store!(SqliteStore);
 crate::identities::impl_identity_store!(SqliteStore);
 crate::invitations::impl_invitation_store!(SqliteStore);
+crate::leases::impl_lease_store!(SqliteStore);
 crate::memberships::impl_membership_store!(SqliteStore);
 crate::organizations::impl_organization_store!(SqliteStore);
 crate::secrets::impl_secret_store!(SqliteStore);

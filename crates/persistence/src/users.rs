@@ -107,7 +107,7 @@ macro_rules! impl_user_store {
         const _: () = {
             use diesel::prelude::*;
             use tollgate_domain::{AuditDraft, MAC_BYTES, Timestamp, User, UserId};
-            use tollgate_store::{StoreError, USER, UserStore, check_user};
+            use tollgate_store::{RewrappedTotp, StoreError, USER, UserStore, check_user};
 
             use $crate::audit::Change;
             use $crate::error::Failure;
@@ -297,6 +297,25 @@ macro_rules! impl_user_store {
                             .set(dsl::totp_last_step.eq(step))
                             .execute(connection)?;
                         Ok(count > 0)
+                    })
+                }
+
+                fn rewrap_totps(
+                    &self,
+                    totps: &[RewrappedTotp],
+                    audit: &AuditDraft,
+                ) -> Result<usize, StoreError> {
+                    self.change(None, audit, |connection| {
+                        let mut count = 0;
+                        for RewrappedTotp { user_id, from, to } in totps {
+                            let same = dsl::users
+                                .find(user_id.as_bytes().as_slice())
+                                .filter(dsl::totp.eq(from));
+                            count += diesel::update(same)
+                                .set((dsl::totp.eq(to), dsl::version.eq(dsl::version + 1)))
+                                .execute(connection)?;
+                        }
+                        Ok((count, Change::audited_if(count > 0)))
                     })
                 }
 

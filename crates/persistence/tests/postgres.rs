@@ -319,7 +319,7 @@ fn a_schema_from_the_future_is_refused() {
         "{refused:?}"
     );
     assert!(
-        message.contains("29991231000001") && message.contains("20261125000005"),
+        message.contains("29991231000001") && message.contains("20261125000015"),
         "{message}"
     );
 }
@@ -345,4 +345,11 @@ fn the_pool_is_bounded_and_can_be_watched() {
     while store.database.execute(connected) != store.pool_state()[0].size.to_string() {
         assert!(started.elapsed() < Duration::from_secs(20));
     }
+}
+
+#[test]
+fn what_a_record_stands_for_can_be_removed_by_the_owner() {
+    let database = TestPostgres::database();
+    let store = PostgresStore::open(&database.url, &options(), TestSealer::shared()).unwrap();
+    tollgate_store::conformance::upkeep::what_a_record_stands_for_can_be_removed(&store);
 }

@@ -12,13 +12,13 @@ use tollgate_store::conformance::fixtures::{
     platform_audit, role, team, team_member, user,
 };
 use tollgate_store::{
-    ApiKeyStore, AuditStore, InvitationStore, MembershipStore, OrganizationStore, RoleStore,
-    TeamStore, UsageStore, UserStore,
+    ApiKeyStore, AuditPruned, AuditStore, AuditUpkeepStore, InvitationStore, MembershipStore,
+    OrganizationStore, RoleStore, TeamStore, UsageStore, UserStore,
 };
 use tollgate_testkit::{TestDatabase, TestPostgres};
 
 /// The tables whose rows belong to an organization.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "organizations",
     "api_keys",
     "teams",
@@ -28,6 +28,7 @@ const TABLES: [&str; 11] = [
     "invitations",
     "audit_entries",
     "audit_heads",
+    "audit_pruned",
     "usage_events",
     "usage_rollups",
 ];
@@ -63,7 +64,23 @@ fn filled() -> (TestDatabase, String, PostgresStore) {
     store.add_invitation(&invitation(1, 1), &audit(1)).unwrap();
     let now = Timestamp::from_micros(1);
     store.record_usage(&[charged(event(1), now, now)]).unwrap();
+    owner(&database)
+        .add_audit_pruned(&pruned(1), &audit(1))
+        .unwrap();
     (database, name, store)
+}
+
+/// The store as whoever owns the tables opens it.
+fn owner(database: &TestDatabase) -> PostgresStore {
+    PostgresStore::open(&database.url, &PoolOptions::default(), TestSealer::shared()).unwrap()
+}
+
+fn pruned(seq: u64) -> AuditPruned {
+    AuditPruned {
+        org_id: Some(org_id(1)),
+        seq,
+        record: "signed".to_owned(),
+    }
 }
 
 /// A connection with the rights of the application, and none of its queries.
@@ -165,6 +182,9 @@ fn the_application_adds_audit_entries_and_nobody_changes_them() {
         "DELETE FROM audit_entries",
         "TRUNCATE audit_entries",
         "ALTER TABLE audit_entries DISABLE TRIGGER ALL",
+        "INSERT INTO audit_pruned VALUES (decode(repeat('01', 16), 'hex'), 1, 'x')",
+        "UPDATE audit_pruned SET seq = 99",
+        "DELETE FROM audit_pruned",
         "DELETE FROM __diesel_schema_migrations",
     ] {
         assert!(connection.batch_execute(change).is_err(), "{change}");
@@ -179,6 +199,27 @@ fn the_application_adds_audit_entries_and_nobody_changes_them() {
         assert!(refused.contains("never changed"), "{change}: {refused}");
     }
     assert_eq!(store.read_audit(None, 0, 99).unwrap().len(), 1);
+}
+
+#[test]
+fn only_the_owner_of_the_tables_drops_the_beginning_of_a_chain() {
+    let (database, _role, store) = filled();
+    let chain = Some(org_id(1));
+    let before = store.read_audit(chain, 0, 99).unwrap();
+    let refused = store.add_audit_pruned(&pruned(3), &audit(1)).unwrap_err();
+    assert!(
+        format!("{refused:?}").contains("permission denied"),
+        "{refused:?}"
+    );
+    assert!(store.remove_pruned_audit(chain, 9).is_err());
+    assert_eq!(store.read_audit(chain, 0, 99).unwrap(), before);
+
+    let owner = owner(&database);
+    owner.add_audit_pruned(&pruned(3), &audit(1)).unwrap();
+    assert_eq!(owner.remove_pruned_audit(chain, 9).unwrap(), 3);
+    let left = store.read_audit(chain, 0, 99).unwrap();
+    assert_eq!((left[0].seq, left.len()), (4, before.len() - 2));
+    assert_eq!(store.find_audit_pruned(chain).unwrap(), Some(pruned(3)));
 }
 
 #[test]

@@ -427,3 +427,9 @@ fn pools_are_bounded_and_can_be_watched() {
             .all(|state| state.idle <= state.size && state.size <= state.max)
     );
 }
+
+#[test]
+fn what_a_record_stands_for_can_be_removed() {
+    let store = InFile::new();
+    tollgate_store::conformance::upkeep::what_a_record_stands_for_can_be_removed(&*store);
+}

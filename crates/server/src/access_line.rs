@@ -11,7 +11,8 @@ use tollgate_domain::RequestId;
 use tollgate_telemetry::AccessRecord;
 use uuid::Uuid;
 
-use crate::caller::{client_ip, credential};
+use crate::caller::credential;
+use crate::client::client_address;
 use crate::error::ErrorCode;
 use crate::hardening::{REQUEST_ID, id_value};
 use crate::state::WorkerState;
@@ -38,7 +39,7 @@ fn write<B>(request: &HttpRequest, id: RequestId, response: &ServiceResponse<B>,
     let id = id.text();
     // Told of a refused key as well: its checksum shows that somebody was given it, or made it up with care.
     let key = credential(request.headers()).ok();
-    let client_ip = client_ip(request).map(|ip| ip.to_string());
+    let client_ip = client_address(request).map(|ip| ip.to_string());
     let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let code = response.response().extensions().get().copied();
     state.observer().write(&AccessRecord {

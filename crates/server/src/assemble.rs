@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use tollgate_auth::{PasswordHasher, Pepper, TokenPepper};
+use tollgate_auth::PasswordHasher;
 use tollgate_control::{Accounts, AccountsParts, Control, NoOutbox};
 use tollgate_engine::{
     Catalog, Engine, EngineConfig, ModelConfig, TargetConfig, UnknownPrice, Worker, now,
 };
 use tollgate_ledger::{Durability, Ledger, LedgerConfig, LedgerError, PriceTable, Recovery};
 use tollgate_local::{LocalConfig, LocalModel};
-use tollgate_persistence::{Database, PoolOptions};
+use tollgate_persistence::Database;
 use tollgate_providers::{HttpLimits, HttpProvider, OriginError, Providers, Upstream};
 use tollgate_resilience::{BreakerConfig, RetryPolicy};
 use tollgate_store::{Store, UsageStore};
-use tollgate_vault::{MasterKey, Vault};
+use tollgate_upkeep::Secrets;
 
+use crate::installation::Installation;
 use crate::problem::{Failure, Problem};
-use crate::seal::AuditSeal;
-use crate::secrets::{master_key, resolve};
+use crate::secrets::resolve;
 use crate::settings::{
     DialectSetting, DurabilitySetting, LedgerSettings, ModelSettings, ProviderSettings,
     ResilienceSettings, Settings, UnknownPriceSetting,
@@ -57,17 +57,16 @@ impl std::fmt::Debug for Parts {
 impl Parts {
     /// Opens and connects everything.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
-        let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
         let providers = provider_parts(&settings.providers).map_err(Failure::Settings)?;
         let catalog = catalog(settings).map_err(Failure::Settings)?;
-        let database = open_database(settings, &master_key)?;
+        let Installation { database, secrets } = Installation::open(settings)?;
         let store: Arc<dyn Store> = Arc::clone(&database) as Arc<dyn Store>;
         let usage: Arc<dyn UsageStore> = Arc::clone(&database) as Arc<dyn UsageStore>;
         let (ledger, recovery) =
             Ledger::open(ledger_config(&settings.ledger), usage, now).map_err(other)?;
-        let pepper = Arc::new(Pepper::derive(master_key.expose()));
+        let pepper = Arc::clone(&secrets.pepper);
         let control = Control::new(Arc::clone(&store), Arc::clone(&pepper));
-        let accounts = accounts(settings, &store, &master_key)?;
+        let accounts = accounts(settings, &store, &secrets)?;
         let config = EngineConfig {
             retry: retry(&settings.resilience),
             ..EngineConfig::default()
@@ -135,31 +134,17 @@ impl Parts {
 pub(crate) fn accounts(
     settings: &Settings,
     store: &Arc<dyn Store>,
-    master_key: &MasterKey,
+    secrets: &Secrets,
 ) -> Result<Accounts, Failure> {
     let parts = AccountsParts {
         store: Arc::clone(store),
-        pepper: Arc::new(TokenPepper::derive(master_key.expose())),
-        vault: Arc::new(Vault::new(master_key, []).map_err(other)?),
+        pepper: Arc::clone(&secrets.token_pepper),
+        vault: Arc::clone(&secrets.vault),
         hasher: Arc::new(PasswordHasher::new().map_err(other)?),
         rules: Arc::default(),
         outbox: Arc::new(NoOutbox),
     };
     Ok(Accounts::new(parts, settings.accounts.config()))
-}
-
-pub(crate) fn open_database(
-    settings: &Settings,
-    master_key: &MasterKey,
-) -> Result<Arc<dyn Database>, Failure> {
-    let options = PoolOptions {
-        connections_max: settings.database.connections_max,
-        app_role: settings.database.app_role.clone(),
-        ..PoolOptions::default()
-    };
-    let sealer = Arc::new(AuditSeal::derive(master_key).map_err(other)?);
-    tollgate_persistence::open(&settings.database.url, &options, sealer)
-        .map_err(|error| Failure::Database(error.into()))
 }
 
 pub(crate) fn ledger_config(settings: &LedgerSettings) -> LedgerConfig {

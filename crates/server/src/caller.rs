@@ -1,6 +1,5 @@
 //! The caller as an argument of a handler, so that authentication cannot be forgotten.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,9 +11,12 @@ use tollgate_control::Current;
 use tollgate_domain::ErrorKind;
 use tollgate_engine::{EngineError, Reply, now};
 
+use crate::client::client_address;
 use crate::error::ApiError;
 use crate::people::{Cookies, authenticate, own_session, read, state_of};
 use crate::respond::respond;
+use crate::state::WorkerState;
+use crate::strangers::Refusal;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -26,11 +28,6 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<KeyText, CredentialError
         headers.get_all(AUTHORIZATION).map(|value| value.as_bytes()),
         bare.map(|value| value.as_bytes()),
     )
-}
-
-/// Returns the address that the connection comes from, which behind a proxy is the proxy's.
-pub(crate) fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|address| address.ip())
 }
 
 /// The one thing that a request says who it comes from with.
@@ -74,33 +71,42 @@ impl Caller {
 }
 
 impl FromRequest for Caller {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Error = NotACaller;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, NotACaller>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let state = state_of(&request)?;
+            let state = state_of(&request).map_err(ApiError::from)?;
             let presented = presented(&request, &state.shared().people.cookies);
-            match presented.map_err(EngineError::from)? {
+            match presented.map_err(|error| refused(&state, &request, error.into()).in_api())? {
                 Presented::Credential(Credential::Key(key)) => {
                     let callers = state.worker().engine().callers();
-                    let caller = callers.authenticate(&key, client_ip(&request)).await?;
-                    Ok(Self(caller.principal()))
+                    let found = callers.authenticate(&key, client_address(&request)).await;
+                    match found {
+                        Ok(caller) => Ok(Self(caller.principal())),
+                        Err(error) => Err(refused(&state, &request, error).in_api()),
+                    }
                 }
                 Presented::Credential(Credential::Access(token)) => {
                     let checked = read(&state, move |accounts| {
                         accounts.authenticate_access(token.expose(), now())
                     });
-                    Self::of(&checked.await?)
+                    Ok(Self::of(&checked.await?)?)
                 }
                 Presented::Session(token) => {
                     let token = own_session(&request, &state, token)?;
-                    Self::of(&authenticate(&state, token).await?)
+                    Ok(Self::of(&authenticate(&state, token).await?)?)
                 }
             }
         })
     }
+}
+
+/// Counts a request that came with no key that is valid.
+fn refused(state: &WorkerState, request: &HttpRequest, error: EngineError) -> Refused {
+    let strangers = &state.shared().gate.strangers;
+    Refused(strangers.refuse(client_address(request), error))
 }
 
 fn no_organization() -> EngineError {
@@ -114,37 +120,98 @@ fn no_organization() -> EngineError {
 /// An authenticated caller of the OpenAI surface: cookies have no say there.
 pub(crate) struct KeyCaller(pub(crate) Arc<tollgate_engine::Caller>);
 
-/// Why there is no caller, in the shape of the OpenAI surface.
+/// A key that is refused, as the OpenAI surface says it.
 #[derive(Debug)]
-pub(crate) struct NotACaller(EngineError);
+pub(crate) struct Refused(Refusal);
+
+/// Why there is no caller of the admin API.
+#[derive(Debug)]
+pub(crate) enum NotACaller {
+    /// No key that is valid came.
+    Key(Refused),
+    /// Anything else.
+    Other(ApiError),
+}
+
+impl Refused {
+    const fn in_api(self) -> NotACaller {
+        NotACaller::Key(self)
+    }
+}
+
+impl From<ApiError> for NotACaller {
+    fn from(error: ApiError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.error.fmt(f)
+    }
+}
 
 impl std::fmt::Display for NotACaller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        match self {
+            Self::Key(refused) => refused.fmt(f),
+            Self::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl ResponseError for Refused {
+    fn error_response(&self) -> HttpResponse {
+        let reply = Reply::of_error(&self.0.error);
+        let mut response = respond(reply, std::time::Instant::now(), None);
+        self.0.describe(&mut response);
+        response
     }
 }
 
 impl ResponseError for NotACaller {
     fn error_response(&self) -> HttpResponse {
-        respond(Reply::of_error(&self.0), std::time::Instant::now(), None)
+        let refusal = match self {
+            Self::Key(Refused(refusal)) => refusal,
+            Self::Other(error) => return error.respond(),
+        };
+        let EngineError {
+            kind,
+            code,
+            message,
+            retry_after,
+            ..
+        } = &refusal.error;
+        let error = EngineError::new(*kind, code, message.to_string());
+        let retry_after = *retry_after;
+        let mut response = ApiError::from(EngineError {
+            retry_after,
+            ..error
+        })
+        .respond();
+        refusal.describe(&mut response);
+        response
     }
 }
 
 impl FromRequest for KeyCaller {
-    type Error = NotACaller;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, NotACaller>>>>;
+    type Error = Refused;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Refused>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let key = credential(request.headers()).map_err(EngineError::from);
-        let client_ip = client_ip(request);
         let state = state_of(request);
+        let request = request.clone();
         Box::pin(async move {
-            let authenticated = async {
-                let state = state?;
-                let callers = state.worker().engine().callers();
-                callers.authenticate(&key?, client_ip).await
+            let state = state.map_err(|error| Refused(error.into()))?;
+            let callers = state.worker().engine().callers();
+            let found = match key {
+                Ok(key) => callers.authenticate(&key, client_address(&request)).await,
+                Err(error) => Err(error),
             };
-            authenticated.await.map(Self).map_err(NotACaller)
+            found
+                .map(Self)
+                .map_err(|error| refused(&state, &request, error))
         })
     }
 }
@@ -167,8 +234,9 @@ mod tests {
             }
         };
         for response in [
-            NotACaller(error()).error_response(),
-            ApiError::from(error()).error_response(),
+            Refused(error().into()).error_response(),
+            Refused(error().into()).in_api().error_response(),
+            NotACaller::from(ApiError::from(error())).error_response(),
         ] {
             assert_eq!(response.status(), 503);
             assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "2");

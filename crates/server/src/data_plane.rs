@@ -12,7 +12,8 @@ use tollgate_wire::{model_object, models_list};
 use uuid::Uuid;
 
 use crate::body::read_json;
-use crate::caller::{KeyCaller, client_ip, credential};
+use crate::caller::{KeyCaller, credential};
+use crate::client::client_address;
 use crate::hardening::{REQUEST_ID, id_value};
 use crate::respond::{json, respond};
 use crate::state::WorkerState;
@@ -42,10 +43,10 @@ async fn serve(
 ) -> HttpResponse {
     let started = Instant::now();
     let request_id = RequestId::new(Uuid::now_v7());
-    let observed = state.observer().begin(&request);
+    let client_ip = client_address(&request);
+    let observed = state.observer().begin(&request, client_ip);
     // Who calls is found out before the body is waited for: strangers must not fill memory.
     let worker = state.worker();
-    let client_ip = client_ip(&request);
     let caller = match credential(request.headers()) {
         Ok(key) => {
             worker
@@ -59,12 +60,14 @@ async fn serve(
     let caller = match caller {
         Ok(caller) => caller,
         Err(error) => {
-            let reply = Reply::of_error(&error);
-            let refusal = (reply.status, error.code);
+            let refusal = state.shared().gate.strangers.refuse(client_ip, error);
+            let reply = Reply::of_error(&refusal.error);
+            let told = (reply.status, refusal.error.code);
             state
                 .observer()
-                .refused(observed, (request_id, surface), started, refusal);
+                .refused(observed, (request_id, surface), started, told);
             let mut response = respond(reply, started, None);
+            refusal.describe(&mut response);
             response
                 .head_mut()
                 .set_connection_type(ConnectionType::Close);

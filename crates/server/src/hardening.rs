@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use pin_project_lite::pin_project;
@@ -15,6 +16,7 @@ use tollgate_domain::RequestId;
 use tollgate_validation::host_header;
 use uuid::Uuid;
 
+use crate::cors::{Cors, Crossing};
 use crate::error::HttpError;
 use crate::state::WorkerState;
 use crate::sweeper::{Connection, Handling};
@@ -27,8 +29,8 @@ const URI_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every answer says.
-const SAFE: [(HeaderName, HeaderValue); 3] = [
+/// What every answer says. Source: <https://owasp.org/www-project-secure-headers/>
+const SAFE: [(HeaderName, HeaderValue); 6] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -38,13 +40,31 @@ const SAFE: [(HeaderName, HeaderValue); 3] = [
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     ),
+    (
+        header::PERMISSIONS_POLICY,
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+    (
+        header::CROSS_ORIGIN_OPENER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        header::CROSS_ORIGIN_RESOURCE_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
 ];
+
+/// What an answer says to a client that came over TLS: for two years, nothing else.
+const STRICT_TRANSPORT: HeaderValue =
+    HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
 /// What an answer says that does not say otherwise.
 const CAREFUL: [(HeaderName, HeaderValue); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
     ),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
@@ -87,19 +107,65 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let connection = request.request().conn_data::<Arc<Connection>>();
+        if let Some(connection) = connection.filter(|connection| connection.is_closing()) {
+            let connection = Arc::clone(connection);
+            return Hardening::TooLate {
+                connection,
+                is_written: false,
+            };
+        }
+        let is_last = request.head().connection_type() == ConnectionType::Close;
+        if let Some(connection) = connection.filter(|_| is_last) {
+            connection.close();
+        }
         let handling = connection.map(Handling::begin);
         let state = request.app_data::<Data<WorkerState>>();
-        let hosts = state.map_or(&[][..], |state| &state.shared().allowed_hosts);
-        match check(&request, hosts) {
-            Some(error) => {
-                let answer = error.respond(request.path());
-                let response = Some(request.into_response(answer));
-                Hardening::Refused { response, handling }
+        let (refused, said) = match state {
+            Some(state) => {
+                let gate = &state.shared().gate;
+                let crossing = gate.cors.crossing(&request);
+                let is_https =
+                    request.app_config().secure() || gate.proxies.is_https(request.request());
+                let said = Said { is_https, crossing };
+                let error = check(&request, &gate.allowed_hosts);
+                let refused = error.map(|error| error.respond(request.path()));
+                (
+                    refused.or_else(|| Cors::preflight(&request, crossing)),
+                    said,
+                )
             }
+            None => {
+                let refused = check(&request, &[]).map(|error| error.respond(request.path()));
+                (refused, Said::default())
+            }
+        };
+        match refused {
+            Some(answer) => Hardening::Refused {
+                response: Some(request.into_response(answer)),
+                handling,
+                said,
+            },
             None => Hardening::Handled {
                 answering: self.0.call(request),
                 handling,
+                said,
             },
+        }
+    }
+}
+
+/// What an answer says besides what every answer does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    is_https: bool,
+    crossing: Crossing,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self {
+            is_https: false,
+            crossing: Crossing::Silent,
         }
     }
 }
@@ -111,11 +177,18 @@ pin_project! {
         Refused {
             response: Option<ServiceResponse<BoxBody>>,
             handling: Option<Handling>,
+            said: Said,
+        },
+        // The HTTP library hands over what came behind a last request as well.
+        TooLate {
+            connection: Arc<Connection>,
+            is_written: bool,
         },
         Handled {
             #[pin]
             answering: F,
             handling: Option<Handling>,
+            said: Said,
         },
     }
 }
@@ -127,24 +200,55 @@ where
     type Output = Result<ServiceResponse<BoxBody>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (answer, handling) = match self.project() {
+        let (answer, handling, said) = match self.project() {
             // Polled again after its end, it stays pending: there is nothing left to say.
-            HardeningStep::Refused { response, handling } => match response.take() {
-                Some(response) => (Ok(response), handling),
+            HardeningStep::Refused {
+                response,
+                handling,
+                said,
+            } => match response.take() {
+                Some(response) => (Ok(response), handling, *said),
                 None => return Poll::Pending,
             },
+            // The answers before are written while this waits once; then nothing more is said.
+            HardeningStep::TooLate {
+                connection,
+                is_written,
+            } => {
+                if std::mem::replace(is_written, true) {
+                    connection.end();
+                } else {
+                    cx.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
             HardeningStep::Handled {
                 answering,
                 handling,
-            } => (ready!(answering.poll(cx)), handling),
+                said,
+            } => (ready!(answering.poll(cx)), handling, *said),
         };
+        if let (Some(handling), Ok(answer)) = (&handling, &answer)
+            && answer.response().head().connection_type() == ConnectionType::Close
+        {
+            handling.close();
+        }
         drop(handling.take());
-        Poll::Ready(answer.map(with_safe_headers))
+        Poll::Ready(answer.map(|response| with_safe_headers(response, said)))
     }
 }
 
-fn with_safe_headers(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+fn with_safe_headers(
+    mut response: ServiceResponse<BoxBody>,
+    said: Said,
+) -> ServiceResponse<BoxBody> {
+    if said.crossing != Crossing::Silent {
+        describe_crossing(&mut response, said.crossing);
+    }
     let headers = response.headers_mut();
+    if said.is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+    }
     for (name, value) in SAFE {
         headers.insert(name, value);
     }
@@ -157,6 +261,14 @@ fn with_safe_headers(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<
         headers.insert(REQUEST_ID, id_value(RequestId::new(Uuid::now_v7())));
     }
     response
+}
+
+fn describe_crossing(response: &mut ServiceResponse<BoxBody>, crossing: Crossing) {
+    let state = response.request().app_data::<Data<WorkerState>>().cloned();
+    if let Some(state) = state {
+        let cors = &state.shared().gate.cors;
+        cors.describe(crossing, response.headers_mut());
+    }
 }
 
 pub(crate) fn id_value(id: RequestId) -> HeaderValue {
@@ -178,7 +290,15 @@ fn check(request: &ServiceRequest, allowed_hosts: &[String]) -> Option<HttpError
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Some(HttpError::invalid_host());
     };
-    if host_header(host.as_bytes()).is_err() || !is_allowed(host.as_bytes(), allowed_hosts) {
+    let host = host.as_bytes();
+    if host_header(host).is_err() || !is_allowed(host, allowed_hosts) {
+        return Some(HttpError::invalid_host());
+    }
+    // A request line with a host of its own (RFC 9112, 3.2.2) has two, which must be the same.
+    let named = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    if named.is_some_and(|named| !named.eq_ignore_ascii_case(host)) {
         return Some(HttpError::invalid_host());
     }
     None

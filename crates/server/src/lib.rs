@@ -18,21 +18,25 @@ mod admin;
 mod assemble;
 mod body;
 mod caller;
+mod client;
+mod cors;
 mod data_plane;
 mod error;
 mod hardening;
 mod health;
+mod installation;
 mod observe;
 mod people;
 mod problem;
 mod respond;
 mod routes;
 mod run;
-mod seal;
 mod secrets;
 mod settings;
 mod state;
+mod strangers;
 mod sweeper;
+mod tls;
 mod tools;
 
 pub use self::account_settings::AccountsSettings;
@@ -41,8 +45,12 @@ pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
 pub use self::secrets::MasterKeySetting;
 pub use self::settings::{
-    DatabaseSettings, DialectSetting, DurabilitySetting, LedgerSettings, LogFormatSetting,
-    LogSettings, ModelSettings, ProviderSettings, ResilienceSettings, SecretsSettings,
-    ServerSettings, Settings, TargetSettings, TelemetrySettings, UnknownPriceSetting,
+    DatabaseSettings, DialectSetting, DurabilitySetting, ForwardedSetting, LedgerSettings,
+    LogFormatSetting, LogSettings, ModelSettings, ProviderSettings, ResilienceSettings,
+    SecretsSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings, TlsSettings,
+    UnknownPriceSetting,
 };
-pub use self::tools::{LedgerReport, check_providers, install_crypto, setup_link, verify_ledger};
+pub use self::tools::{
+    Report, check_providers, install_crypto, rotate_secrets, secrets_status, setup_link,
+    verify_ledger,
+};

@@ -1,5 +1,6 @@
 //! What is told of each request: a log line, counts, a span.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -83,7 +84,7 @@ impl std::fmt::Debug for Observer {
 pub(crate) struct Observed {
     _in_flight: InFlight,
     span: RequestSpan,
-    client_ip: Option<std::net::IpAddr>,
+    client_ip: Option<IpAddr>,
 }
 
 struct InFlight(Arc<Observer>);
@@ -123,8 +124,12 @@ fn micros(time: Duration) -> u64 {
 }
 
 impl Observer {
-    /// Begins to observe a request.
-    pub(crate) fn begin(self: &Arc<Self>, request: &HttpRequest) -> Observed {
+    /// Begins to observe a request of a client with this address.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        request: &HttpRequest,
+        client_ip: Option<IpAddr>,
+    ) -> Observed {
         self.metrics.begin();
         let parent = request
             .headers()
@@ -133,7 +138,7 @@ impl Observer {
         Observed {
             _in_flight: InFlight(Arc::clone(self)),
             span: self.tracer.begin(parent),
-            client_ip: request.peer_addr().map(|address| address.ip()),
+            client_ip,
         }
     }
 

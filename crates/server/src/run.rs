@@ -19,14 +19,17 @@ use tollgate_engine::now;
 
 use crate::assemble::Parts;
 use crate::body::BodyLimits;
+use crate::client::Proxies;
 use crate::hardening::Harden;
 use crate::observe::{Observer, Telemetry};
 use crate::people::People;
 use crate::problem::Failure;
 use crate::routes::register;
 use crate::settings::{ServerSettings, Settings};
-use crate::state::{Shared, WorkerState};
+use crate::state::{Gate, Shared, WorkerState};
+use crate::strangers::Doors;
 use crate::sweeper::Sweeper;
+use crate::tls::Tls;
 use crate::tools::{base_url, install_crypto, setup_text};
 
 /// How often changes made elsewhere are looked for, and connections swept.
@@ -41,13 +44,11 @@ const UNREAD_MAX: Duration = Duration::from_secs(60);
 /// How long what is settled may take to get into the database at the end.
 const DRAIN_LEDGER: Duration = Duration::from_secs(10);
 
-/// Binds a server, and returns it running with the address that it got.
-macro_rules! bind {
+/// Returns a server that was bound to an address, running, with the address that it got.
+macro_rules! running {
     ($http:expr, $address:expr) => {{
         let address = $address;
-        let bound = $http
-            .bind(address)
-            .map_err(|source| Failure::Listen { address, source })?;
+        let bound = $http.map_err(|source| Failure::Listen { address, source })?;
         let address = bound.addrs().first().copied().unwrap_or(address);
         Ok((bound.run(), address))
     }};
@@ -89,6 +90,11 @@ pub fn serve(settings: &Settings, options: &Options) -> Result<(), Failure> {
         "the journal is recovered"
     );
     bootstrap(&parts, options.bootstrap_key.as_ref())?;
+    // Makes the keys of access tokens at the first start, and keeps them under a new master key.
+    parts
+        .accounts
+        .jwks(now())
+        .map_err(|error| Failure::Database(error.into()))?;
     let setup = first_token(&parts, options)?;
     let done =
         actix_web::rt::System::new().block_on(run(settings, (options, setup), &parts, &telemetry));
@@ -143,14 +149,29 @@ async fn run(
     let tasks = TaskTracker::new();
     let shared = Arc::new(shared(settings, parts));
     let observer = Arc::new(telemetry.observer(parts)?);
-    let sweeper = Sweeper::new(Duration::from_secs(server.keep_alive_s), UNREAD_MAX);
+    let waits = [Duration::from_secs(server.keep_alive_s), UNREAD_MAX];
+    let doors = Doors::new(server.connections_per_address_max);
+    let sweeper = Sweeper::new(waits, doors, Proxies::new(server));
 
-    let (http, address) = http_server(server, parts, &shared, &observer, &sweeper, &tasks)?;
+    let tls = server.tls.as_ref().map(Tls::new).transpose();
+    let tls = tls?.map(Arc::new);
+
+    let (http, address) = http_server(
+        (server, tls.as_ref()),
+        parts,
+        &shared,
+        &observer,
+        &sweeper,
+        &tasks,
+    )?;
     let (metrics, metrics_address) = metrics_server(server.metrics_listen, &observer)?;
     let handles = [http.handle(), metrics.handle()];
     let metrics = actix_web::rt::spawn(metrics);
     let stop = Arc::new(AtomicBool::new(false));
-    let ticker = ticker(parts, &shared, &sweeper, &stop);
+    let ticker = ticker(parts, &shared, &sweeper, tls.clone(), &stop);
+    if let Some(tls) = tls {
+        look_on_hangup(tls, ticker.thread().clone())?;
+    }
     let mut drained = actix_web::rt::spawn(drain_on_signal(signals, Arc::clone(&shared), handles));
 
     tracing::info!(
@@ -193,7 +214,7 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
     Shared::new(
         (parts.control.clone(), people(settings, parts)),
         parts.ledger.clone(),
-        settings.server.allowed_hosts.clone(),
+        Gate::new(&settings.server),
         [
             body(settings.server.body_bytes_max),
             body(ADMIN_BODY_BYTES_MAX),
@@ -207,7 +228,7 @@ fn shared(settings: &Settings, parts: &Parts) -> Shared {
 }
 
 fn http_server(
-    server: &ServerSettings,
+    (server, tls): (&ServerSettings, Option<&Arc<Tls>>),
     parts: &Arc<Parts>,
     shared: &Arc<Shared>,
     observer: &Arc<Observer>,
@@ -254,7 +275,14 @@ fn http_server(
     .shutdown_timeout(server.drain_timeout_s)
     .on_connect(move |io, extensions| sweeper.connected(io, extensions))
     .disable_signals();
-    bind!(http, server.listen)
+    let listen = server.listen;
+    match tls {
+        Some(tls) => {
+            let config = tls.config()?;
+            running!(http.bind_rustls_0_23(listen, config), listen)
+        }
+        None => running!(http.bind(listen), listen),
+    }
 }
 
 fn metrics_server(
@@ -272,12 +300,14 @@ fn metrics_server(
                     .body(observer.render_metrics())
             }
         };
-        App::new().route("/metrics", web::get().to(render))
+        App::new()
+            .wrap(Harden)
+            .route("/metrics", web::get().to(render))
     })
     .workers(1)
     .shutdown_timeout(1)
     .disable_signals();
-    bind!(http, listen)
+    running!(http.bind(listen), listen)
 }
 
 /// Looks for changes made elsewhere, and sweeps connections, each second, on a thread of its own.
@@ -285,6 +315,7 @@ fn ticker(
     parts: &Arc<Parts>,
     shared: &Arc<Shared>,
     sweeper: &Arc<Sweeper>,
+    tls: Option<Arc<Tls>>,
     stop: &Arc<AtomicBool>,
 ) -> std::thread::JoinHandle<()> {
     let (parts, shared) = (Arc::clone(parts), Arc::clone(shared));
@@ -292,6 +323,9 @@ fn ticker(
     std::thread::spawn(move || {
         while !stop.load(Ordering::Acquire) {
             sweeper.sweep();
+            if let Some(tls) = &tls {
+                tls.tick();
+            }
             let asked = Instant::now();
             let answered = parts.engine.callers().refresh();
             if let Err(error) = &answered {
@@ -304,6 +338,19 @@ fn ticker(
             std::thread::park_timeout(TICK);
         }
     })
+}
+
+/// Has the certificates looked at on each SIGHUP.
+fn look_on_hangup(tls: Arc<Tls>, ticker: std::thread::Thread) -> Result<(), Failure> {
+    let hangup = signal(SignalKind::hangup());
+    let mut hangup = hangup.map_err(|error| Failure::Other(error.into()))?;
+    actix_web::rt::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tls.ask();
+            ticker.unpark();
+        }
+    });
+    Ok(())
 }
 
 /// SIGTERM and SIGINT.

@@ -15,8 +15,8 @@ use crate::settings::SecretsSettings;
 /// How long a command may take to print the master key.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the problems of the master key are, but for those of its file.
-const PLACE: &str = "secrets.master_key";
+/// The name of the setting, for problems.
+pub(crate) const MASTER_KEY: &str = "secrets.master_key";
 
 /// Where the master key comes from: `"file:PATH"`, `"env:NAME"` or `{ command = ["PROGRAM", …] }`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -78,20 +78,36 @@ impl TryFrom<Written> for MasterKeySetting {
     }
 }
 
-/// Reads the master key. A file that is not there is made, readable by its owner only.
-pub(crate) fn master_key(settings: &SecretsSettings) -> Result<MasterKey, Problem> {
-    let problem = |place: &str, error: String| Problem::new(place, error);
-    match settings.source() {
-        MasterKeySetting::File(path) => MasterKey::from_file_or_new(&path)
-            .map_err(|error| problem(&path.display().to_string(), error.to_string())),
+/// Reads the master key; `None` when it should be in a file that is not there.
+pub(crate) fn master_key(settings: &SecretsSettings) -> Result<Option<MasterKey>, Problem> {
+    let source = settings.source();
+    match source {
+        MasterKeySetting::File(path) if !path.exists() => Ok(None),
+        source => read(&source, MASTER_KEY).map(Some),
+    }
+}
+
+/// Reads the master keys that the current one has replaced.
+pub(crate) fn old_master_keys(settings: &SecretsSettings) -> Result<Vec<MasterKey>, Problem> {
+    let sources = settings.old_master_keys.iter().enumerate();
+    sources
+        .map(|(at, source)| read(source, &format!("secrets.old_master_keys[{at}]")))
+        .collect()
+}
+
+fn read(source: &MasterKeySetting, place: &str) -> Result<MasterKey, Problem> {
+    let problem = |error: String| Problem::new(place, error);
+    match source {
+        MasterKeySetting::File(path) => MasterKey::from_file(path)
+            .map_err(|error| problem(format!("{}: {error}", path.display()))),
         MasterKeySetting::Env(name) => {
-            let unset = || problem(PLACE, format!("the variable {name} is not set"));
-            let text = SecretString::from(variable(&name).ok_or_else(unset)?);
+            let unset = || problem(format!("the variable {name} is not set"));
+            let text = SecretString::from(variable(name).ok_or_else(unset)?);
             MasterKey::parse(text.expose_secret())
-                .map_err(|error| problem(PLACE, format!("{name}: {error}")))
+                .map_err(|error| problem(format!("{name}: {error}")))
         }
-        MasterKeySetting::Command(command) => MasterKey::from_command(&command, COMMAND_TIMEOUT)
-            .map_err(|error| problem(PLACE, error.to_string())),
+        MasterKeySetting::Command(command) => MasterKey::from_command(command, COMMAND_TIMEOUT)
+            .map_err(|error| problem(error.to_string())),
     }
 }
 
@@ -187,9 +203,13 @@ mod tests {
     fn every_way_leads_to_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("master.key");
-        let made = master_key(&settings(json!({"master_key_file": file})).unwrap()).unwrap();
+        let in_file = settings(json!({"master_key_file": file})).unwrap();
+        assert!(master_key(&in_file).unwrap().is_none() && !file.exists());
+        let made = MasterKey::from_file_or_new(&file).unwrap();
+        let found = master_key(&in_file).unwrap().unwrap();
+        assert_eq!(found.expose(), made.expose());
         let printed = json!({"master_key": {"command": ["cat", file]}});
-        let printed = master_key(&settings(printed).unwrap()).unwrap();
+        let printed = master_key(&settings(printed).unwrap()).unwrap().unwrap();
         assert_eq!(printed.expose(), made.expose());
 
         // A variable that every process has, and that is no key.
@@ -202,7 +222,10 @@ mod tests {
         fs::write(&file, "secret").unwrap();
         let broken = settings(json!({"master_key_file": file})).unwrap();
         let problem = master_key(&broken).unwrap_err().to_string();
-        let place = format!("{}: the master key must be", file.display());
+        let place = format!(
+            "secrets.master_key: {}: the master key must be",
+            file.display()
+        );
         assert!(problem.starts_with(&place), "{problem}");
     }
 }

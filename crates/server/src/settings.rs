@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tollgate_domain::ModelPrice;
+use tollgate_domain::{IpRange, ModelPrice};
 
 use crate::account_settings::AccountsSettings;
+use crate::cors::is_origin;
 use crate::problem::Problem;
 use crate::secrets::MasterKeySetting;
 
@@ -52,6 +53,30 @@ pub struct Settings {
     pub models: Vec<ModelSettings>,
 }
 
+/// The files of TLS, in PEM. They are read again when they change.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The server's certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub private_key: PathBuf,
+    /// The authorities of which clients must have a certificate; absent asks for none.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+}
+
+/// The header in which trusted proxies name the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedSetting {
+    /// `X-Forwarded-For`, with `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, of RFC 7239.
+    Forwarded,
+}
+
 /// Where and how to listen.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -74,8 +99,20 @@ pub struct ServerSettings {
     pub drain_timeout_s: u64,
     /// Connections at once, over all workers.
     pub connections_max: usize,
+    /// Connections at once from one address, or from one /64 network of IPv6; 0 is no bound.
+    pub connections_per_address_max: u32,
+    /// Requests without a valid credential per minute from one such address; 0 is no bound.
+    pub unauthenticated_per_minute_max: u32,
     /// The values that `Host` may have, without ports; empty is any well-formed one.
     pub allowed_hosts: Vec<String>,
+    /// TLS for clients; absent is plain HTTP.
+    pub tls: Option<TlsSettings>,
+    /// The origins whose pages may call models from a browser; empty is none.
+    pub cors_origins: Vec<String>,
+    /// The proxies that are believed about whom they forward for; empty is none.
+    pub trusted_proxies: Vec<IpRange>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedSetting,
 }
 
 impl Default for ServerSettings {
@@ -90,8 +127,44 @@ impl Default for ServerSettings {
             keep_alive_s: 15,
             drain_timeout_s: 600,
             connections_max: 25_000,
+            connections_per_address_max: 256,
+            unauthenticated_per_minute_max: 120,
             allowed_hosts: Vec::new(),
+            tls: None,
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedSetting::XForwardedFor,
         }
+    }
+}
+
+impl ServerSettings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut say = |place: &str, message: &str| {
+            problems.push(Problem::new(place, message.to_owned()));
+        };
+        if !self.metrics_listen.ip().is_loopback() && self.metrics_listen == self.listen {
+            say(
+                "server.metrics_listen",
+                "must not be the address that clients use",
+            );
+        }
+        if self.keep_alive_s == 0 || self.body_bytes_max == 0 {
+            say(
+                "server",
+                "keep_alive_s and body_bytes_max must be greater than 0",
+            );
+        }
+        for origin in &self.cors_origins {
+            if !is_origin(origin) {
+                let message = format!(
+                    "{origin:?} is not an origin as browsers send it, such as https://app.example"
+                );
+                say("server.cors_origins", &message);
+            }
+        }
+        problems
     }
 }
 
@@ -255,6 +328,8 @@ pub struct SecretsSettings {
     pub master_key: Option<MasterKeySetting>,
     /// The same as `master_key = "file:PATH"`, from before there was that.
     pub master_key_file: Option<PathBuf>,
+    /// Where master keys come from that this one has replaced: values may still be sealed under them.
+    pub old_master_keys: Vec<MasterKeySetting>,
 }
 
 impl SecretsSettings {
@@ -372,28 +447,14 @@ impl Settings {
     /// Returns every problem that the types alone do not show.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems = self.server.problems();
         let mut say = |place: String, message: &str| {
             problems.push(Problem::new(&place, message.to_owned()));
         };
-        if !self.server.metrics_listen.ip().is_loopback()
-            && self.server.metrics_listen == self.server.listen
-        {
-            say(
-                "server.metrics_listen".to_owned(),
-                "must not be the address that clients use",
-            );
-        }
         if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
             say(
                 "telemetry.sample_ratio".to_owned(),
                 "must lie between 0 and 1",
-            );
-        }
-        if self.server.keep_alive_s == 0 || self.server.body_bytes_max == 0 {
-            say(
-                "server".to_owned(),
-                "keep_alive_s and body_bytes_max must be greater than 0",
             );
         }
         if self.secrets.master_key.is_some() && self.secrets.master_key_file.is_some() {

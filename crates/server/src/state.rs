@@ -9,8 +9,32 @@ use tollgate_engine::Worker;
 use tollgate_ledger::Ledger;
 
 use crate::body::BodyLimits;
+use crate::client::Proxies;
+use crate::cors::Cors;
 use crate::observe::Observer;
 use crate::people::People;
+use crate::settings::ServerSettings;
+use crate::strangers::Strangers;
+
+/// Who is let in, and from where.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) proxies: Proxies,
+    pub(crate) strangers: Strangers,
+    pub(crate) cors: Cors,
+}
+
+impl Gate {
+    pub(crate) fn new(server: &ServerSettings) -> Self {
+        Self {
+            allowed_hosts: server.allowed_hosts.clone(),
+            proxies: Proxies::new(server),
+            strangers: Strangers::new(server.unauthenticated_per_minute_max),
+            cors: Cors::new(&server.cors_origins),
+        }
+    }
+}
 
 /// What all threads share.
 #[derive(Debug)]
@@ -18,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) people: People,
     pub(crate) ledger: Ledger,
-    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) gate: Gate,
     pub(crate) inference_body: BodyLimits,
     pub(crate) admin_body: BodyLimits,
     pub(crate) provider_names: Vec<String>,
@@ -30,7 +54,7 @@ impl Shared {
     pub(crate) fn new(
         (control, people): (Control, People),
         ledger: Ledger,
-        allowed_hosts: Vec<String>,
+        gate: Gate,
         [inference_body, admin_body]: [BodyLimits; 2],
         provider_names: Vec<String>,
     ) -> Self {
@@ -41,7 +65,7 @@ impl Shared {
             control,
             people,
             ledger,
-            allowed_hosts,
+            gate,
             inference_body,
             admin_body,
             provider_names,

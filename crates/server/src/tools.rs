@@ -1,9 +1,11 @@
 //! What the command line does without a running server.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
+use serde::Serialize;
 use tollgate_auth::SecretToken;
 use tollgate_control::AccountError;
 use tollgate_engine::now;
@@ -11,9 +13,10 @@ use tollgate_ledger::Ledger;
 use tollgate_store::Store;
 
 use crate::account_settings::AccountsSettings;
-use crate::assemble::{accounts, ledger_config, open_database};
+use crate::assemble::{accounts, ledger_config};
+use crate::installation::{Installation, failure, open_database};
 use crate::problem::Failure;
-use crate::secrets::{master_key, resolve};
+use crate::secrets::resolve;
 use crate::settings::{DialectSetting, Settings};
 
 /// Makes one cryptography library the process's; again is harmless.
@@ -22,32 +25,62 @@ pub fn install_crypto() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }
 
-/// Whether the books balance, in words and as JSON.
+/// What a check has found, in words and as JSON.
 #[derive(Debug)]
-pub struct LedgerReport {
-    /// Whether they do.
-    pub balances: bool,
+pub struct Report {
+    /// Whether all is well.
+    pub is_well: bool,
     /// In words.
     pub text: String,
     /// As JSON.
     pub json: String,
 }
 
+impl Report {
+    pub(crate) fn new(is_well: bool, found: &(impl Display + Serialize)) -> Result<Self, Failure> {
+        let json = serde_json::to_string(found).map_err(|error| Failure::Other(error.into()))?;
+        Ok(Self {
+            is_well,
+            text: found.to_string(),
+            json,
+        })
+    }
+}
+
 /// Checks the books of a server that is not running.
 ///
 /// # Errors
 /// When the database or the journal cannot be read.
-pub fn verify_ledger(settings: &Settings) -> Result<LedgerReport, Failure> {
-    let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
-    let store: Arc<dyn Store> = open_database(settings, &master_key)?;
+pub fn verify_ledger(settings: &Settings) -> Result<Report, Failure> {
+    let store: Arc<dyn Store> = open_database(&settings.database)?;
     let report = Ledger::verify(&*store, &ledger_config(&settings.ledger))
         .map_err(|error| Failure::Other(error.into()))?;
-    let json = serde_json::to_string(&report).map_err(|error| Failure::Other(error.into()))?;
-    Ok(LedgerReport {
-        balances: report.is_balanced,
-        text: report.to_string(),
-        json,
-    })
+    Report::new(report.is_balanced, &report)
+}
+
+/// Says which master keys the sealed values of an installation need.
+///
+/// # Errors
+/// When the database cannot be read, or the master key is not its own.
+pub fn secrets_status(settings: &Settings) -> Result<Report, Failure> {
+    let Installation { database, secrets } = Installation::open(settings)?;
+    let store: Arc<dyn Store> = database;
+    let status = tollgate_upkeep::secrets_status(&*store, &secrets.vault).map_err(failure)?;
+    Report::new(status.is_current(), &status)
+}
+
+/// Seals everything that is sealed under an old master key under the current one, and says how it stands
+/// then. `done` hears how many values each step has replaced.
+///
+/// # Errors
+/// As [`secrets_status`].
+pub fn rotate_secrets(settings: &Settings, mut done: impl FnMut(usize)) -> Result<Report, Failure> {
+    let Installation { database, secrets } = Installation::open(settings)?;
+    let store: Arc<dyn Store> = database;
+    tollgate_upkeep::rotate(&*store, &secrets.vault, now, |step| done(step.replaced))
+        .map_err(failure)?;
+    let status = tollgate_upkeep::secrets_status(&*store, &secrets.vault).map_err(failure)?;
+    Report::new(status.is_current(), &status)
 }
 
 /// Makes a token that lets the first person in, and returns how to use it, in words or as JSON.
@@ -55,9 +88,9 @@ pub fn verify_ledger(settings: &Settings) -> Result<LedgerReport, Failure> {
 /// # Errors
 /// When there is somebody already, or the database cannot be used.
 pub fn setup_link(settings: &Settings, as_json: bool) -> Result<String, Failure> {
-    let master_key = master_key(&settings.secrets).map_err(Failure::Settings)?;
-    let store: Arc<dyn Store> = open_database(settings, &master_key)?;
-    let made = accounts(settings, &store, &master_key)?.setup_token(now());
+    let Installation { database, secrets } = Installation::open(settings)?;
+    let store: Arc<dyn Store> = database;
+    let made = accounts(settings, &store, &secrets)?.setup_token(now());
     let token = made.map_err(|error| match error {
         AccountError::SetUp => Failure::Other(error.into()),
         error => Failure::Database(error.into()),

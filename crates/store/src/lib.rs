@@ -37,6 +37,7 @@
 
 mod accounts;
 mod audit;
+mod audit_upkeep;
 mod books;
 mod check;
 #[cfg(feature = "conformance")]
@@ -45,6 +46,7 @@ mod error;
 mod identities;
 mod invitations;
 mod keys;
+mod leases;
 mod memberships;
 mod memory;
 mod organizations;
@@ -58,6 +60,9 @@ mod users;
 
 pub use self::accounts::{AccountStore, FirstPerson};
 pub use self::audit::{AuditFilter, AuditHead, AuditSealer, AuditStore};
+pub use self::audit_upkeep::{
+    AUDIT_PRUNED, AuditPruned, AuditUpkeepStore, PRUNED_RECORD_BYTES_MAX, check_audit_pruned,
+};
 pub use self::books::{Books, MISMATCHES_MAX, Posting, RollupKey, Sums, money};
 pub use self::check::{
     DETAILS_BYTES_MAX, LIST_MAX, NAME_BYTES_MAX, check_api_key, check_audit, check_invitation,
@@ -68,6 +73,7 @@ pub use self::error::StoreError;
 pub use self::identities::{USER_IDENTITY, UserIdentity, UserIdentityStore};
 pub use self::invitations::{INVITATION, InvitationStore};
 pub use self::keys::{API_KEY, ApiKeyStore, KeyFilter};
+pub use self::leases::{LEASE_NAME_BYTES_MAX, LeaseStore, check_lease};
 pub use self::memberships::{MEMBERSHIP, MembershipStore};
 pub use self::memory::MemoryStore;
 pub use self::organizations::{ORGANIZATION, OrganizationStore};
@@ -82,7 +88,7 @@ pub use self::tokens::{
     SigningKeyStore, check_signing_key,
 };
 pub use self::usage::{BooksReport, Mismatch, UsageQuery, UsageRow, UsageStore};
-pub use self::users::{USER, UserStore};
+pub use self::users::{RewrappedTotp, USER, UserStore};
 pub use tollgate_domain::UsageGroup;
 
 /// Everything that Tollgate keeps.
@@ -97,6 +103,8 @@ pub trait Store:
     + SessionStore
     + OneTimeTokenStore
     + AuditStore
+    + AuditUpkeepStore
+    + LeaseStore
     + SecretStore
     + AccountStore
     + RefreshTokenStore

@@ -75,6 +75,13 @@ pub trait SessionStore: Send + Sync {
         audit: &AuditDraft,
     ) -> Result<usize, StoreError>;
 
+    /// Ends every session and voids every token that works once, and advances the epoch, even when there
+    /// are none: what was known before holds no longer. Returns how many sessions there were.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn end_all_sessions(&self, at: Timestamp, audit: &AuditDraft) -> Result<usize, StoreError>;
+
     /// Forgets sessions that ended before this time. Returns how many.
     ///
     /// # Errors

@@ -7,6 +7,17 @@ use crate::error::StoreError;
 /// How errors call a user.
 pub const USER: &str = "a user with this id or address";
 
+/// A sealed second factor, and what takes its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RewrappedTotp {
+    /// Whose.
+    pub user_id: UserId,
+    /// The sealed bytes that were read.
+    pub from: Vec<u8>,
+    /// The bytes to keep.
+    pub to: Vec<u8>,
+}
+
 /// Keeps users, who may be in several organizations.
 pub trait UserStore: Send + Sync {
     /// Adds a user, at version 1, and advances the epoch.
@@ -76,6 +87,18 @@ pub trait UserStore: Send + Sync {
     /// # Errors
     /// `Invalid` when the step does not fit 63 bits.
     fn use_totp_step(&self, id: UserId, step: u64) -> Result<bool, StoreError>;
+
+    /// Replaces the sealed second factors of these users, each unless it is another one by now; a deleted
+    /// user has none. It is the same factor sealed anew: the steps that were used stay so. Users' versions
+    /// grow, so that whoever read them before cannot bring the old bytes back. Returns how many.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn rewrap_totps(
+        &self,
+        totps: &[RewrappedTotp],
+        audit: &AuditDraft,
+    ) -> Result<usize, StoreError>;
 
     /// Takes a recovery code. Returns whether it was there: each works once. The user's version grows,
     /// so that whoever read them before cannot bring the code back.

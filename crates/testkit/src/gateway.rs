@@ -40,6 +40,7 @@ pub struct Gateway {
     dir: TempDir,
     env: Vec<(String, String)>,
     key: String,
+    is_tls: bool,
     log: Arc<Mutex<Vec<String>>>,
     running: Option<Running>,
 }
@@ -73,6 +74,7 @@ impl Gateway {
             dir,
             env: settings.env.clone(),
             key,
+            is_tls: !settings.tls.is_empty(),
             log: Arc::default(),
             running: None,
         }
@@ -116,7 +118,7 @@ impl Gateway {
             metrics_address,
             readers,
         });
-        while self.get("/health/ready").status != 200 {
+        while !self.is_tls && self.get("/health/ready").status != 200 {
             assert!(
                 Instant::now() < deadline,
                 "not ready:\n{}",
@@ -169,6 +171,12 @@ impl Gateway {
         self.running().address
     }
 
+    /// Returns where it serves metrics.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.running().metrics_address
+    }
+
     /// Returns its URL without a path.
     #[must_use]
     pub fn url(&self) -> String {
@@ -207,7 +215,16 @@ impl Gateway {
 
     /// Asks the process to end.
     pub fn sigterm(&self) {
-        let kill = format!("kill -TERM {}", self.pid());
+        self.signal("TERM");
+    }
+
+    /// Asks the process to look at its files.
+    pub fn sighup(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.pid());
         let status = Command::new("sh")
             .args(["-c", &kill])
             .status()

@@ -10,6 +10,9 @@ pub const PROVIDER_KEY: &str = "sk-scripted-provider-credential";
 pub struct GatewaySettings {
     /// Further lines of `[server]`.
     pub server: String,
+    /// Lines of `[server.tls]`; empty is plain HTTP. With TLS nothing is waited for but the line in the
+    /// log that says where it listens, and the requests of the gateway itself do not work.
+    pub tls: String,
     /// The database's URL; empty is SQLite in the gateway's own directory.
     pub database: String,
     /// The role that its connections take on; empty is none.
@@ -63,12 +66,16 @@ impl GatewaySettings {
             "" => &format!("sqlite://{data}/tollgate.db"),
             url => url,
         };
+        let tls = match self.tls.as_str() {
+            "" => String::new(),
+            lines => format!("[server.tls]\n{lines}\n"),
+        };
         let app_role = match self.app_role.as_str() {
             "" => String::new(),
             role => format!("app_role = \"{role}\"\n"),
         };
         format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\nworkers = 2\n{}\n{tls}\
              [database]\nurl = \"{database}\"\n{app_role}\
              [ledger]\njournal_dir = \"{data}/journal\"\n{}\n\
              [log]\nformat = \"json\"\nlevel = \"info\"\n\

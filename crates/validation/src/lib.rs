@@ -55,6 +55,7 @@ mod address;
 mod display_name;
 mod email;
 mod error;
+mod forwarded;
 mod inputs;
 mod password;
 mod people;
@@ -66,6 +67,10 @@ pub use self::address::{HostError, UrlError, base_url, host_header};
 pub use self::display_name::{DisplayName, NameError};
 pub use self::email::{EMAIL_BYTES_MAX, EmailAddress, EmailError};
 pub use self::error::{Problem, ValidationError};
+pub use self::forwarded::{
+    ForwardedClient, client_of_forwarded, client_of_x_forwarded_for, is_https_of_forwarded,
+    is_https_of_x_forwarded_proto,
+};
 pub use self::inputs::{NewApiKey, OrganizationChange};
 pub use self::password::{
     NewPassword, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasswordError, PasswordRules,

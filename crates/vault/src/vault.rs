@@ -128,6 +128,12 @@ impl Vault {
         Ok(SecretSlice::from(plaintext.to_vec()))
     }
 
+    /// Returns whether what is sealed under the master key of this id can be opened.
+    #[must_use]
+    pub fn has_key(&self, id: KeyId) -> bool {
+        self.current.id == id || self.old.iter().any(|kek| kek.id == id)
+    }
+
     /// Returns whether a value is sealed under an old master key.
     #[must_use]
     pub fn needs_rewrap(&self, sealed: &Sealed) -> bool {
@@ -250,6 +256,8 @@ mod tests {
         let (old, before) = (master(1), master(3));
         let ring = Vault::new(&master(2), [&before, &old]).unwrap();
         assert!(ring.needs_rewrap(&sealed));
+        assert!(ring.has_key(sealed.key_id()) && ring.has_key(ring.key_id()));
+        assert!(!ring.has_key(vault(4).key_id()));
         assert_eq!(
             ring.open(&PLACE, &sealed).unwrap().expose_secret(),
             b"secret"

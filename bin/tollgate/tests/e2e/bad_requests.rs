@@ -317,7 +317,7 @@ fn routes(good: &Good<'_>) -> Vec<BadRequest> {
         404 "not_found" "a path with encoded slashes", good.post("/v1%2fchat%2fcompletions", CHAT);
         404 "not_found" "a slash at the end", good.post("/v1/chat/completions/", CHAT);
         404 "model_not_found" "a look at no model", good.line("GET /v1/models/nobody HTTP/1.1");
-        404 "" "CONNECT", good.line("CONNECT evil.test:443 HTTP/1.1");
+        400 "invalid_host" "CONNECT", good.line("CONNECT evil.test:443 HTTP/1.1");
     }
 }
 

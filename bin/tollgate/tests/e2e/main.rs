@@ -8,17 +8,27 @@ mod bad_input;
 #[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod content_types;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod cross_origin;
 #[cfg(test)]
 mod fault_table;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod headers;
+#[cfg(test)]
+mod hosts;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
@@ -36,6 +46,16 @@ mod process;
 #[cfg(test)]
 mod sdk;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
+mod smuggling;
+#[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod telemetry;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod trusted_proxies;

@@ -90,10 +90,14 @@ impl Accounts {
                     .remove_signing_keys(key.generation.saturating_add(1), &audit)?;
                 break;
             }
-            retiring.push(self.open_key(key)?);
+            retiring.push(self.open_key(key, now)?);
             began = key.signs_from;
         }
-        let ring = KeyRing::new(self.open_key(current)?, self.open_key(next)?, retiring)?;
+        let ring = KeyRing::new(
+            self.open_key(current, now)?,
+            self.open_key(next, now)?,
+            retiring,
+        )?;
         Ok(Known {
             tokens: AccessTokens::new(&*self.config.token_issuer, AUDIENCE, ring),
             read_at: now,
@@ -136,10 +140,35 @@ impl Accounts {
         })
     }
 
-    fn open_key(&self, kept: &SealedSigningKey) -> Result<SigningKey, AccountError> {
+    fn open_key(
+        &self,
+        kept: &SealedSigningKey,
+        now: Timestamp,
+    ) -> Result<SigningKey, AccountError> {
         let row = kept.generation.to_be_bytes();
         let sealed = Sealed::from_bytes(&kept.sealed)?;
         let opened = self.parts.vault.open(&place(&row), &sealed)?;
+        if self.parts.vault.needs_rewrap(&sealed) {
+            self.reseal(kept, &self.parts.vault.rewrap(&place(&row), &sealed)?, now)?;
+        }
         Ok(SigningKey::from_pkcs8(opened.expose_secret())?)
+    }
+
+    /// Keeps a key under the master key of today. Another process may have been faster.
+    fn reseal(
+        &self,
+        kept: &SealedSigningKey,
+        sealed: &Sealed,
+        now: Timestamp,
+    ) -> Result<(), AccountError> {
+        let key = SealedSigningKey {
+            sealed: sealed.to_bytes(),
+            key_id: sealed.key_id().to_string(),
+            ..kept.clone()
+        };
+        let audit = AuditDraft::done(Actor::System, "signing_key.reseal", now);
+        self.store()
+            .reseal_signing_key(&key, &kept.key_id, &audit.about(&key.kid))?;
+        Ok(())
     }
 }

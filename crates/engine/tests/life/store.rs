@@ -8,11 +8,12 @@ use tollgate_domain::{
     Team, TeamId, TeamMembership, Timestamp, TokenPurpose, UsageEvent, User, UserId,
 };
 use tollgate_store::{
-    AccountStore, ApiKeyStore, AuditFilter, AuditHead, AuditStore, BooksReport, FirstPerson,
-    InvitationStore, KeyFilter, MembershipStore, MemoryStore, OneTimeTokenStore, OrganizationStore,
-    RefreshToken, RefreshTokenStore, RoleStore, SealedSecret, SealedSigningKey, SecretStore,
-    SessionStore, SigningKeyStore, Store, StoreError, TeamStore, UsageQuery, UsageRow, UsageStore,
-    UserIdentity, UserIdentityStore, UserStore,
+    AccountStore, ApiKeyStore, AuditFilter, AuditHead, AuditPruned, AuditStore, AuditUpkeepStore,
+    BooksReport, FirstPerson, InvitationStore, KeyFilter, LeaseStore, MembershipStore, MemoryStore,
+    OneTimeTokenStore, OrganizationStore, RefreshToken, RefreshTokenStore, RewrappedTotp,
+    RoleStore, SealedSecret, SealedSigningKey, SecretStore, SessionStore, SigningKeyStore, Store,
+    StoreError, TeamStore, UsageQuery, UsageRow, UsageStore, UserIdentity, UserIdentityStore,
+    UserStore,
 };
 
 #[derive(Debug, Default)]
@@ -118,6 +119,7 @@ pass_on! { UserStore:
     fn clear_failed_sign_ins(id: UserId) -> ();
     fn use_totp_step(id: UserId, step: u64) -> bool;
     fn use_recovery_code(id: UserId, mac: &[u8; MAC_BYTES], audit: &AuditDraft) -> bool;
+    fn rewrap_totps(totps: &[RewrappedTotp], audit: &AuditDraft) -> usize;
 }
 
 pass_on! { MembershipStore:
@@ -162,6 +164,7 @@ pass_on! { SessionStore:
     fn revoke_session(user: UserId, id: SessionId, at: Timestamp, audit: &AuditDraft) -> bool;
     fn revoke_sessions(user: UserId, except: Option<SessionId>, at: Timestamp, audit: &AuditDraft)
         -> usize;
+    fn end_all_sessions(at: Timestamp, audit: &AuditDraft) -> usize;
     fn remove_sessions(ended_before: Timestamp) -> usize;
 }
 
@@ -241,4 +244,18 @@ impl SecretStore for SwitchedStore {
     ) -> Result<(), StoreError> {
         self.up()?.replace_secrets(secrets, audit)
     }
+}
+
+pass_on! { AuditUpkeepStore:
+    fn list_audit_chains(after: Option<OrgId>, limit: u16) -> Vec<OrgId>;
+    fn list_audit_heads(after: Option<OrgId>, limit: u16) -> Vec<AuditHead>;
+    fn count_audit() -> u64;
+    fn find_audit_pruned(chain: Option<OrgId>) -> Option<AuditPruned>;
+    fn add_audit_pruned(pruned: &AuditPruned, audit: &AuditDraft) -> ();
+    fn remove_pruned_audit(chain: Option<OrgId>, limit: u16) -> usize;
+}
+
+pass_on! { LeaseStore:
+    fn take_lease(name: &str, holder: &str, now: Timestamp, until: Timestamp) -> bool;
+    fn end_lease(name: &str, holder: &str) -> ();
 }

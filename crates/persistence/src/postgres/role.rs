@@ -21,12 +21,13 @@ pub(super) fn quoted(role: &str) -> Result<String, PersistenceError> {
     }
 }
 
-/// What the application may do: read and write rows, but only add audit entries, and nothing to the
-/// schema.
+/// What the application may do: read and write rows, but only add audit entries, not let any be dropped,
+/// and nothing to the schema.
 pub(super) fn grants(role: &str) -> String {
     format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
          REVOKE UPDATE, DELETE ON audit_entries FROM {role};
+         REVOKE INSERT, UPDATE, DELETE ON audit_pruned FROM {role};
          REVOKE ALL ON __diesel_schema_migrations FROM {role}"
     )
 }

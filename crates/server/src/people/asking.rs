@@ -16,7 +16,8 @@ use tollgate_engine::{EngineError, now};
 use tollgate_validation::Valid;
 
 use crate::body::read_json;
-use crate::caller::{Presented, client_ip, presented};
+use crate::caller::{Presented, presented};
+use crate::client::client_address;
 use crate::error::{ApiError, HttpError};
 use crate::state::WorkerState;
 
@@ -137,7 +138,7 @@ fn visitor(request: &HttpRequest) -> Visitor {
     let agent = agent.and_then(|value| value.to_str().ok());
     let id = request.extensions().get::<RequestId>().copied();
     Visitor {
-        client_ip: client_ip(request),
+        client_ip: client_address(request),
         user_agent: agent.unwrap_or_default().to_owned(),
         request_id: id.map_or_else(String::new, |id| id.to_string()),
     }

@@ -35,6 +35,7 @@ impl Server {
                 "workers": 1,
                 "body_bytes_max": 1 << 20,
                 "allowed_hosts": [HOST],
+                "unauthenticated_per_minute_max": 0,
             },
             "database": {"url": format!("sqlite://{data}/tollgate.db"), "connections_max": 2},
             "ledger": {"journal_dir": format!("{data}/journal"), "ballast_bytes": 0},

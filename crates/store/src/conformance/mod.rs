@@ -27,6 +27,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod teams;
 pub mod tokens;
+pub mod upkeep;
 pub mod usage;
 pub mod users;
 
@@ -69,7 +70,8 @@ macro_rules! store_conformance {
                 addresses_are_unique_while_they_are_there,
                 an_update_leaves_what_sign_ins_count,
                 a_user_who_is_deleted_leaves_no_way_in,
-                each_step_and_each_recovery_code_works_once;
+                each_step_and_each_recovery_code_works_once,
+                sealed_second_factors_are_replaced_where_they_are_the_same;
             members:
                 members_come_change_and_go,
                 a_member_needs_what_is_referred_to,
@@ -107,6 +109,10 @@ macro_rules! store_conformance {
                 secrets_are_replaced_together,
                 threads_that_add_secrets_agree,
                 a_secret_that_cannot_be_kept_is_refused;
+            upkeep:
+                chains_and_their_ends_are_listed,
+                a_lease_is_held_by_one,
+                everybody_is_signed_out_at_once;
             usage:
                 booking_again_changes_nothing,
                 only_what_is_new_of_a_batch_is_booked,

@@ -7,7 +7,7 @@ use super::fixtures::{
     team, team_member, user, user_id,
 };
 use super::refusals::{conflict, invalid, missing, outdated};
-use crate::{NAME_BYTES_MAX, Store};
+use crate::{NAME_BYTES_MAX, RewrappedTotp, Store};
 
 const LATER: Timestamp = Timestamp::from_micros(NOW.micros() + 1);
 
@@ -187,4 +187,39 @@ pub fn each_step_and_each_recovery_code_works_once(store: &dyn Store) {
         won.map(|used| usize::from(used.unwrap())).sum()
     });
     assert_eq!(won, 1);
+}
+
+/// The same factor under another key: no step becomes good again, and one that changed since stays.
+pub fn sealed_second_factors_are_replaced_where_they_are_the_same(store: &dyn Store) {
+    let by = platform_audit();
+    for user in [full_user(1), full_user(2), user(3)] {
+        store.add_user(&user, &by).unwrap();
+    }
+    let rewrapped = |n, from: &[u8]| RewrappedTotp {
+        user_id: user_id(n),
+        from: from.to_vec(),
+        to: vec![9, 9],
+    };
+    let old = [0, 1, 255];
+    let epoch = store.auth_epoch().unwrap();
+    let all = [
+        rewrapped(1, &old),
+        rewrapped(2, &[7]),
+        rewrapped(3, &old),
+        rewrapped(4, &old),
+    ];
+    assert_eq!(store.rewrap_totps(&all, &by).unwrap(), 1);
+    let found = store.find_user(user_id(1)).unwrap().unwrap();
+    let expected = User {
+        totp: Some(vec![9, 9]),
+        version: 2,
+        ..full_user(1)
+    };
+    assert_eq!(found, expected, "the used step is still there");
+    assert_eq!(store.find_user(user_id(2)).unwrap(), Some(full_user(2)));
+    outdated(store.update_user(&full_user(1), &by));
+    let head = |store: &dyn Store| store.find_audit_head(None).unwrap().map(|head| head.seq);
+    let before = head(store);
+    assert_eq!(store.rewrap_totps(&all, &by).unwrap(), 0);
+    assert_eq!((head(store), store.auth_epoch().unwrap()), (before, epoch));
 }

@@ -2,9 +2,11 @@
 
 mod accounts;
 mod audit;
+mod audit_upkeep;
 mod identities;
 mod invitations;
 mod keys;
+mod leases;
 mod people;
 mod secrets;
 mod sessions;
@@ -20,11 +22,12 @@ use parking_lot::Mutex;
 use tollgate_domain::{
     ApiKey, AttemptId, AuditDraft, AuditEntry, CustomRole, DIGEST_BYTES, Invitation, InvitationId,
     KeyId, MAC_BYTES, Membership, OneTimeToken, OrgId, Organization, RoleId, Session, SessionId,
-    Team, TeamId, TeamMembership, UsageEvent, User, UserId,
+    Team, TeamId, TeamMembership, Timestamp, UsageEvent, User, UserId,
 };
 
 use crate::Store;
 use crate::audit::AuditSealer;
+use crate::audit_upkeep::AuditPruned;
 use crate::books::Books;
 use crate::check::check_audit;
 use crate::error::StoreError;
@@ -71,10 +74,13 @@ struct State {
     sessions: BTreeMap<SessionId, Session>,
     tokens: HashMap<[u8; MAC_BYTES], OneTimeToken>,
     audit: BTreeMap<Option<OrgId>, Vec<AuditEntry>>,
+    pruned: BTreeMap<Option<OrgId>, AuditPruned>,
     secrets: BTreeMap<String, SealedSecret>,
     refresh_tokens: HashMap<[u8; MAC_BYTES], RefreshToken>,
     signing_keys: BTreeMap<u32, SealedSigningKey>,
     identities: BTreeMap<(String, String), UserIdentity>,
+    /// Who holds each, and until when.
+    leases: BTreeMap<String, (String, Timestamp)>,
     events: BTreeMap<AttemptId, UsageEvent>,
     books: Books,
 }

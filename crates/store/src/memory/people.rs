@@ -9,7 +9,7 @@ use crate::check::check_user;
 use crate::error::StoreError;
 use crate::memberships::MembershipStore;
 use crate::memory::{Change, MemoryStore, State, page};
-use crate::users::UserStore;
+use crate::users::{RewrappedTotp, UserStore};
 use crate::{LIST_MAX, MEMBERSHIP, USER};
 
 impl State {
@@ -157,6 +157,30 @@ impl UserStore for MemoryStore {
             user.totp_last_step = Some(step);
         }
         Ok(is_new)
+    }
+
+    fn rewrap_totps(
+        &self,
+        totps: &[RewrappedTotp],
+        audit: &AuditDraft,
+    ) -> Result<usize, StoreError> {
+        self.change(None, audit, |state| {
+            let mut count = 0;
+            for RewrappedTotp { user_id, from, to } in totps {
+                let user = state.find_live(*user_id);
+                if let Some(user) = user.filter(|user| user.totp.as_ref() == Some(from)) {
+                    user.totp = Some(to.clone());
+                    user.version += 1;
+                    count += 1;
+                }
+            }
+            let change = if count > 0 {
+                Change::Audited
+            } else {
+                Change::None
+            };
+            Ok((count, change))
+        })
     }
 
     fn use_recovery_code(

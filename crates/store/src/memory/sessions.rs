@@ -104,6 +104,18 @@ impl SessionStore for MemoryStore {
         })
     }
 
+    fn end_all_sessions(&self, at: Timestamp, audit: &AuditDraft) -> Result<usize, StoreError> {
+        self.change(None, audit, |state| {
+            for token in state.tokens.values_mut() {
+                token.used_at = token.used_at.or(Some(at));
+            }
+            let live = state.sessions.values_mut();
+            let live = live.filter(|session| session.revoked_at.is_none());
+            let ended = live.map(|session| session.revoked_at = Some(at));
+            Ok((ended.count(), Change::Auth))
+        })
+    }
+
     fn remove_sessions(&self, ended_before: Timestamp) -> Result<usize, StoreError> {
         let mut state = self.state.lock();
         let before = state.sessions.len();
