@@ -203,7 +203,7 @@ async fn run(
 fn people(settings: &Settings, parts: &Parts) -> People {
     let cookies = settings
         .accounts
-        .cookies(settings.server.listen.ip().is_loopback());
+        .cookies(settings.server.listen.ip().is_loopback() && settings.server.tls.is_none());
     let origins = settings.accounts.origins(cookies);
     People::new(parts.accounts.clone(), cookies, origins)
 }
