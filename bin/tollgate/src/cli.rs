@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Quickstart(Quickstart),
     /// Make an API key and print it; set it as TOLLGATE_BOOTSTRAP_KEY for a first start
     Keygen,
+    /// Print the token that lets the first person in, when there is nobody yet
+    SetupLink,
     /// Make, list and revoke API keys of a running server
     #[command(subcommand)]
     Keys(Keys),

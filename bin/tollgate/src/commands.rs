@@ -87,6 +87,10 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             say(key.expose());
             Ok(())
         }
+        Command::SetupLink => {
+            say(&tollgate_server::setup_link(&settings()?, as_json)?);
+            Ok(())
+        }
         Command::Keys(keys) => say_result(ask(client::keys(keys, as_json))),
         Command::Usage(usage) => say_result(ask(client::usage(usage, as_json))),
         Command::Ledger(Ledger::Verify) => {

@@ -49,11 +49,13 @@
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 compile_error!("choose at least one of the features `postgres` and `sqlite`");
 
+mod accounts;
 mod api_keys;
 mod audit;
 mod audit_upkeep;
 mod custom_roles;
 mod error;
+mod identities;
 mod invitations;
 mod late_sealer;
 mod leases;
@@ -71,6 +73,7 @@ mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod teams;
+mod tokens;
 mod usage;
 mod users;
 

@@ -186,10 +186,12 @@ impl Database for SqliteStore {
     }
 }
 
+crate::accounts::impl_account_store!(SqliteStore);
 crate::api_keys::impl_api_key_store!(SqliteStore);
 crate::audit::impl_audit_store!(SqliteStore, SqliteConnection);
 crate::audit_upkeep::impl_audit_upkeep_store!(SqliteStore, SqliteConnection);
 crate::custom_roles::impl_role_store!(SqliteStore);
+crate::identities::impl_identity_store!(SqliteStore);
 crate::invitations::impl_invitation_store!(SqliteStore);
 crate::leases::impl_lease_store!(SqliteStore);
 crate::memberships::impl_membership_store!(SqliteStore);
@@ -197,6 +199,7 @@ crate::organizations::impl_organization_store!(SqliteStore);
 crate::secrets::impl_secret_store!(SqliteStore);
 crate::sessions::impl_session_stores!(SqliteStore);
 crate::teams::impl_team_store!(SqliteStore);
+crate::tokens::impl_token_stores!(SqliteStore);
 crate::users::impl_user_store!(SqliteStore);
 crate::usage::impl_usage_store!(SqliteStore, crate::usage::sqlite::insert);
 

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{HttpMessage as _, HttpRequest};
 use tollgate_domain::RequestId;
 use tollgate_telemetry::AccessRecord;
 use uuid::Uuid;
@@ -24,6 +24,8 @@ pub(crate) async fn tell(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let id = RequestId::new(Uuid::now_v7());
+    // What is written down of a request names the same id.
+    request.request().extensions_mut().insert(id);
     let mut response = next.call(request).await?;
     response.headers_mut().insert(REQUEST_ID, id_value(id));
     write(response.request(), id, &response, started);

@@ -13,6 +13,7 @@
 //! ```
 
 mod access_line;
+mod account_settings;
 mod admin;
 mod assemble;
 mod audit_settings;
@@ -29,6 +30,7 @@ mod hardening;
 mod health;
 mod installation;
 mod observe;
+mod people;
 mod problem;
 mod respond;
 mod routes;
@@ -41,6 +43,7 @@ mod sweeper;
 mod tls;
 mod tools;
 
+pub use self::account_settings::AccountsSettings;
 pub use self::audit_settings::{AuditSettings, SyslogSetting, WebhookSetting};
 pub use self::audit_tools::{export_audit, prune_audit, verify_audit};
 pub use self::problem::{Failure, Problem};
@@ -54,5 +57,6 @@ pub use self::settings::{
     UnknownPriceSetting,
 };
 pub use self::tools::{
-    Report, check_providers, install_crypto, rotate_secrets, secrets_status, verify_ledger,
+    Report, check_providers, install_crypto, rotate_secrets, secrets_status, setup_link,
+    verify_ledger,
 };

@@ -58,6 +58,7 @@ mod error;
 mod forwarded;
 mod inputs;
 mod password;
+mod people;
 mod query;
 pub mod rules;
 mod valid;
@@ -73,6 +74,11 @@ pub use self::forwarded::{
 pub use self::inputs::{NewApiKey, OrganizationChange};
 pub use self::password::{
     NewPassword, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasswordError, PasswordRules,
+};
+pub use self::people::{
+    AcceptInput, NoInput, PasswordChangeInput, RefreshInput, ResetInput, ResetRequestInput,
+    SetUpInput, SignInInput, SignOutInput, TotpChangeInput, TotpConfirmInput, TotpEnrolInput,
+    VerifyEmailInput,
 };
 pub use self::query::{PageQuery, UsageRequest};
 pub use self::valid::Valid;

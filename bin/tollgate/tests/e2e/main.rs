@@ -12,6 +12,7 @@ mod bad_requests;
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod browser;
 mod canary;
 #[cfg(test)]
 mod common;
@@ -39,6 +40,8 @@ mod limits;
 mod models;
 #[cfg(test)]
 mod pass_through;
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tollgate_server::{BodyClass, routes};
+use tollgate_server::{Access, BodyClass, routes};
 
 use crate::asked::{body, path};
 use crate::checks::Inspection;
-use crate::server::bearer;
+use crate::server::{Session, bearer};
 
 const SCHEMA: &str = include_str!("../../../persistence/src/schema.rs");
 
@@ -67,8 +67,8 @@ fn columns() -> BTreeSet<&'static str> {
 impl Inspection {
     /// Nothing of the administration takes a field that is not its own, whatever else is in the body, and
     /// nothing has changed afterwards.
-    pub(crate) fn mass_assignment(&mut self) {
-        let head = bearer(&self.server.owner);
+    pub(crate) fn mass_assignment(&mut self, session: &Session) {
+        let (head, signed_in) = (bearer(&self.server.owner), session.head());
         let seen = |this: &Self| {
             ["/api/v1/organization", "/api/v1/keys?limit=200"]
                 .map(|path| this.server.send("GET", path, &head, None).text())
@@ -79,12 +79,17 @@ impl Inspection {
             .iter()
             .filter(|route| route.body == BodyClass::Admin)
         {
+            let own = match route.access {
+                Access::Needs(_) => &head,
+                Access::Person => &signed_in,
+                Access::Public | Access::Stranger => "",
+            };
             for field in &fields {
                 for value in [json!(1), json!("org_owner"), json!(true), Value::Null] {
                     let mut body = body(route).unwrap();
                     body[field] = value;
                     let method = route.method.as_str();
-                    let answer = self.server.send(method, &path(route), &head, Some(&body));
+                    let answer = self.server.send(method, &path(route), own, Some(&body));
                     let names = answer.json()["errors"].to_string();
                     let is_refused = answer.status == 400 && names.contains(field);
                     let fault =

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_auth::KeyText;
-use tollgate_server::{Failure, Options, Settings, serve};
+use tollgate_server::{Failure, Options, Settings, serve, setup_link};
 use tollgate_testkit::{Answer, Connection, exchange, free_port, refusing_url, request};
 
 /// The only host that the server answers to.
@@ -18,6 +18,7 @@ pub(crate) const HOST: &str = "gateway.test";
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) owner: String,
+    settings: Settings,
     serving: Option<JoinHandle<Result<(), Failure>>>,
     _dir: TempDir,
 }
@@ -56,10 +57,12 @@ impl Server {
             bootstrap_key: Some(key),
             ..Options::default()
         };
-        let serving = std::thread::spawn(move || serve(&settings, &options));
+        let own = settings.clone();
+        let serving = std::thread::spawn(move || serve(&own, &options));
         let server = Self {
             address,
             owner,
+            settings,
             serving: Some(serving),
             _dir: dir,
         };
@@ -117,6 +120,29 @@ impl Server {
         answer.json()["key"].as_str().unwrap().to_owned()
     }
 
+    /// Lets the first person in, who owns the organization.
+    pub(crate) fn person(&self) -> Session {
+        let made = setup_link(&self.settings, true).unwrap();
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let body = json!({
+            "token": made["token"],
+            "email": "ann@example.com",
+            "name": "Ann",
+            "password": "several quite unusual words",
+        });
+        let answer = self.send("POST", "/api/v1/auth/setup", "", Some(&body));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let cookie = answer.header("set-cookie").unwrap();
+        let (cookie, _) = cookie.split_once(';').unwrap();
+        Session {
+            cookie: format!("cookie: {cookie}\r\n"),
+            csrf: format!(
+                "origin: http://{HOST}\r\nx-csrf-token: {}\r\n",
+                answer.json()["csrf_token"].as_str().unwrap()
+            ),
+        }
+    }
+
     /// Ends the server as an operator does, and returns whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
         let Some(serving) = self.serving.take() else {
@@ -133,6 +159,18 @@ impl Server {
             );
         }
         serving.join().is_ok_and(|done| done.is_ok())
+    }
+}
+
+/// Lines of the head of a browser's request.
+pub(crate) struct Session {
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
+}
+
+impl Session {
+    pub(crate) fn head(&self) -> String {
+        format!("{}{}", self.cookie, self.csrf)
     }
 }
 
