@@ -17,6 +17,7 @@ mod admin;
 mod assemble;
 mod audit_settings;
 mod audit_tools;
+mod backup_tools;
 mod body;
 mod caller;
 mod checkpoint_sinks;
@@ -43,6 +44,7 @@ mod tools;
 
 pub use self::audit_settings::{AuditSettings, SyslogSetting, WebhookSetting};
 pub use self::audit_tools::{export_audit, prune_audit, verify_audit};
+pub use self::backup_tools::{back_up, restore};
 pub use self::problem::{Failure, Problem};
 pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
