@@ -79,33 +79,40 @@ fn whatever_is_wrong_the_answer_is_the_same() {
     assert_eq!(desk.user(ANN).failed_sign_ins, 2);
 }
 
+/// The fastest refusals of a known and of an unknown address, asked for in turns.
+fn fastest_refusals() -> (Duration, Duration) {
+    let desk = Desk::new();
+    let refusal = |email: &str, n: u8| {
+        let from = visitor(&format!("198.51.100.{n}"));
+        let input = SignIn {
+            email,
+            password: "not the password at all",
+            code: None,
+            previous: None,
+        };
+        let start = Instant::now();
+        desk.accounts.sign_in(&input, &from, NOW).unwrap_err();
+        start.elapsed()
+    };
+    let times = (0..6).map(|n| (refusal("ann@example.com", n), refusal("zoe@example.com", n)));
+    times
+        .reduce(|best, next| (best.0.min(next.0), best.1.min(next.1)))
+        .unwrap()
+}
+
 #[test]
 fn the_time_does_not_tell_who_is_known() {
-    let desk = Desk::new();
-    let fastest = |email: &str| {
-        let times = (0..6).map(|n| {
-            let from = visitor(&format!("198.51.100.{n}"));
-            let input = SignIn {
-                email,
-                password: "not the password at all",
-                code: None,
-                previous: None,
-            };
-            let start = Instant::now();
-            desk.accounts.sign_in(&input, &from, NOW).unwrap_err();
-            start.elapsed()
-        });
-        times.min().unwrap()
-    };
-    let (known, unknown) = (fastest("ann@example.com"), fastest("zoe@example.com"));
-    assert!(
-        known > Duration::from_millis(2),
-        "a hash was computed: {known:?}"
-    );
-    assert!(
-        unknown * 2 > known && known * 2 > unknown,
-        "{known:?} {unknown:?}"
-    );
+    // On a machine that is busy with something else one round proves nothing; a sign-in that hashes
+    // for one of them alone would differ many times over in every round.
+    let are_alike = (0..8).any(|_| {
+        let (known, unknown) = fastest_refusals();
+        assert!(
+            known > Duration::from_millis(2),
+            "a hash was computed: {known:?}"
+        );
+        unknown * 2 > known && known * 2 > unknown
+    });
+    assert!(are_alike);
 }
 
 #[test]
