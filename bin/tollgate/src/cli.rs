@@ -47,6 +47,18 @@ pub(crate) enum Command {
     /// Check, export and prune the audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// Copy the database and the journal while the server runs (SQLite)
+    Backup {
+        /// A directory that is not there yet
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put a backup where there is nothing; everybody has to sign in again
+    Restore {
+        /// The directory of the backup
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
     /// Check the settings
     #[command(subcommand)]
     Config(ConfigCommand),

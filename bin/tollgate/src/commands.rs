@@ -107,6 +107,14 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             say_report(report, as_json, "some values are not under the current key")
         }
         Command::Audit(audit) => audit_log(&audit, &settings()?, as_json),
+        Command::Backup { to } => {
+            let report = tollgate_server::back_up(&settings()?, &to)?;
+            say_report(report, as_json, "the backup is not whole")
+        }
+        Command::Restore { from } => {
+            let report = tollgate_server::restore(&settings()?, &from)?;
+            say_report(report, as_json, "the backup is not restored")
+        }
         Command::Config(ConfigCommand::Check) => {
             settings()?;
             say(if as_json {

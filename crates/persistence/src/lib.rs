@@ -78,8 +78,10 @@ mod usage;
 mod users;
 
 pub use self::error::PersistenceError;
-pub use self::open::{Database, PoolOptions, PoolState, migrate_down, open, open_unsealed};
+pub use self::open::{
+    Database, PoolOptions, PoolState, migrate_down, open, open_unsealed, sqlite_file,
+};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::SqliteStore;
+pub use self::sqlite::{SqliteStore, copy_sqlite};

@@ -1,6 +1,7 @@
 //! SQLite: one file, one writer, several readers.
 
 mod connect;
+mod copy;
 
 use std::fmt;
 use std::path::Path;
@@ -19,6 +20,8 @@ use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
 use crate::rows::Rows;
 use crate::sqlite::connect::{Connect, make_file};
+
+pub use self::copy::copy_sqlite;
 
 /// Keeps everything in one SQLite file, or in memory.
 ///
