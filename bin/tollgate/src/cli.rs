@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Quickstart(Quickstart),
     /// Make an API key and print it; set it as TOLLGATE_BOOTSTRAP_KEY for a first start
     Keygen,
+    /// Print the token that lets the first person in, when there is nobody yet
+    SetupLink,
     /// Make, see, change, rotate and revoke API keys of a running server
     Keys(Keys),
     /// Make, see, change and delete teams of a running server, and put people into them
@@ -54,6 +56,18 @@ pub(crate) enum Command {
     /// See what was done and what was refused; check, export and prune the audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// Copy the database and the journal while the server runs (SQLite)
+    Backup {
+        /// A directory that is not there yet
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put a backup where there is nothing; everybody has to sign in again
+    Restore {
+        /// The directory of the backup
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
     /// Check the settings
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -89,6 +89,10 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
             say(key.expose());
             Ok(())
         }
+        Command::SetupLink => {
+            say(&tollgate_server::setup_link(&settings()?, as_json)?);
+            Ok(())
+        }
         Command::Keys(keys) => administer(admin::keys(keys), as_json),
         Command::Teams(teams) => administer(admin::teams(teams), as_json),
         Command::Users(users) => administer(admin::users(users), as_json),
@@ -111,6 +115,14 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
         Command::Audit(Audit::List(list)) => administer(admin::list_audit(*list), as_json),
         Command::Audit(Audit::Download(all)) => administer(admin::download_audit(all), as_json),
         Command::Audit(Audit::Log(log)) => audit_log(&log, &settings()?, as_json),
+        Command::Backup { to } => {
+            let report = tollgate_server::back_up(&settings()?, &to)?;
+            say_report(report, as_json, "the backup is not whole")
+        }
+        Command::Restore { from } => {
+            let report = tollgate_server::restore(&settings()?, &from)?;
+            say_report(report, as_json, "the backup is not restored")
+        }
         Command::Config(ConfigCommand::Check) => {
             settings()?;
             say(if as_json {

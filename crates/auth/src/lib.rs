@@ -137,7 +137,7 @@ pub use self::backoff::{
 pub use self::claim_mapping::{
     CLAIM_MAPPINGS_MAX, ClaimMapping, ClaimMappingError, ClaimMappings, MappedRole, NotMapped,
 };
-pub use self::credential::{Credential, CredentialError};
+pub use self::credential::{AccessText, Credential, CredentialError};
 pub use self::external::{
     EXTERNAL_LEEWAY_SECONDS, EXTERNAL_TOKEN_BYTES_MAX, EXTERNAL_TOKEN_SECONDS_MAX,
     ExternalIdentity, ExternalIssuer, ExternalIssuerError,

@@ -76,8 +76,8 @@ mod views;
 
 pub use self::accounts::{
     AccountError, Accounts, AccountsConfig, AccountsParts, ConfirmedTotp, Current,
-    ENROLMENT_SECONDS, Guest, Letter, NewPerson, NoOutbox, Outbox, SESSIONS_MAX, SessionView,
-    SignIn, SignedIn, TOUCH_AFTER_SECONDS, TotpEnrolment, Visitor,
+    ENROLMENT_SECONDS, Guest, IssuedTokens, Letter, NewPerson, NoOutbox, Outbox, SESSIONS_MAX,
+    SessionView, SignIn, SignedIn, TOUCH_AFTER_SECONDS, TotpEnrolment, Visitor,
 };
 pub use self::audit::AuditView;
 pub use self::bootstrap::Bootstrapped;

@@ -178,7 +178,7 @@ macro_rules! impl_audit_store {
 
                 /// Puts an entry at the end of its chain, which nobody else can do until this
                 /// transaction ends: the update holds the row of the chain's head.
-                fn append_audit(
+                pub(crate) fn append_audit(
                     &self,
                     connection: &mut $connection,
                     draft: &AuditDraft,

@@ -49,11 +49,13 @@
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 compile_error!("choose at least one of the features `postgres` and `sqlite`");
 
+mod accounts;
 mod api_keys;
 mod audit;
 mod audit_upkeep;
 mod custom_roles;
 mod error;
+mod identities;
 mod invitations;
 mod late_sealer;
 mod leases;
@@ -72,12 +74,15 @@ mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod teams;
+mod tokens;
 mod usage;
 mod users;
 
 pub use self::error::PersistenceError;
-pub use self::open::{Database, PoolOptions, PoolState, migrate_down, open, open_unsealed};
+pub use self::open::{
+    Database, PoolOptions, PoolState, migrate_down, open, open_unsealed, sqlite_file,
+};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::SqliteStore;
+pub use self::sqlite::{SqliteStore, copy_sqlite};

@@ -132,6 +132,16 @@ pub fn open_unsealed(
     })
 }
 
+/// Returns the file of a database, if it is one of SQLite's in a file.
+#[must_use]
+pub fn sqlite_file(url: &str) -> Option<&std::path::Path> {
+    match Address::parse(url) {
+        #[cfg(feature = "sqlite")]
+        Ok(Address::File(path)) => Some(path),
+        _ => None,
+    }
+}
+
 /// Reverts every migration, and with them everything that was kept: for tests of the migrations.
 ///
 /// # Errors

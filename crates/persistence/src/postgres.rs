@@ -188,10 +188,12 @@ impl Database for PostgresStore {
     }
 }
 
+crate::accounts::impl_account_store!(PostgresStore);
 crate::api_keys::impl_api_key_store!(PostgresStore);
 crate::audit::impl_audit_store!(PostgresStore, PgConnection);
 crate::audit_upkeep::impl_audit_upkeep_store!(PostgresStore, PgConnection);
 crate::custom_roles::impl_role_store!(PostgresStore);
+crate::identities::impl_identity_store!(PostgresStore);
 crate::invitations::impl_invitation_store!(PostgresStore);
 crate::leases::impl_lease_store!(PostgresStore);
 crate::memberships::impl_membership_store!(PostgresStore);
@@ -200,6 +202,7 @@ crate::repetition::impl_repetition_store!(PostgresStore);
 crate::secrets::impl_secret_store!(PostgresStore);
 crate::sessions::impl_session_stores!(PostgresStore);
 crate::teams::impl_team_store!(PostgresStore);
+crate::tokens::impl_token_stores!(PostgresStore);
 crate::users::impl_user_store!(PostgresStore);
 crate::usage::impl_usage_store!(PostgresStore, crate::usage::postgres::insert);
 

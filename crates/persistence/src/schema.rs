@@ -286,3 +286,33 @@ diesel::table! {
         body -> Nullable<Text>,
     }
 }
+
+diesel::table! {
+    refresh_tokens (mac) {
+        mac -> Binary,
+        session_id -> Binary,
+        generation -> BigInt,
+        expires_at_us -> BigInt,
+        used_at_us -> Nullable<BigInt>,
+        successor_mac -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    signing_keys (generation) {
+        generation -> BigInt,
+        kid -> Text,
+        sealed -> Binary,
+        key_id -> Text,
+        signs_from_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    user_identities (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        user_id -> Binary,
+        created_at_us -> BigInt,
+    }
+}

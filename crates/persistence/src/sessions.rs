@@ -150,6 +150,16 @@ macro_rules! impl_session_stores {
                     })
                 }
 
+                fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+                    self.read(Rows::Shared, |connection| {
+                        let found = sessions::table
+                            .find(id.as_bytes().as_slice())
+                            .first::<SessionRow>(connection)
+                            .optional()?;
+                        Ok(found.map(Session::try_from).transpose()?)
+                    })
+                }
+
                 fn list_sessions(
                     &self,
                     user: UserId,

@@ -1,6 +1,7 @@
 //! SQLite: one file, one writer, several readers.
 
 mod connect;
+mod copy;
 
 use std::fmt;
 use std::path::Path;
@@ -19,6 +20,8 @@ use crate::open::{Database, PoolOptions, PoolState};
 use crate::pool::{Connections, Done};
 use crate::rows::Rows;
 use crate::sqlite::connect::{Connect, make_file};
+
+pub use self::copy::copy_sqlite;
 
 /// Keeps everything in one SQLite file, or in memory.
 ///
@@ -186,10 +189,12 @@ impl Database for SqliteStore {
     }
 }
 
+crate::accounts::impl_account_store!(SqliteStore);
 crate::api_keys::impl_api_key_store!(SqliteStore);
 crate::audit::impl_audit_store!(SqliteStore, SqliteConnection);
 crate::audit_upkeep::impl_audit_upkeep_store!(SqliteStore, SqliteConnection);
 crate::custom_roles::impl_role_store!(SqliteStore);
+crate::identities::impl_identity_store!(SqliteStore);
 crate::invitations::impl_invitation_store!(SqliteStore);
 crate::leases::impl_lease_store!(SqliteStore);
 crate::memberships::impl_membership_store!(SqliteStore);
@@ -198,6 +203,7 @@ crate::repetition::impl_repetition_store!(SqliteStore);
 crate::secrets::impl_secret_store!(SqliteStore);
 crate::sessions::impl_session_stores!(SqliteStore);
 crate::teams::impl_team_store!(SqliteStore);
+crate::tokens::impl_token_stores!(SqliteStore);
 crate::users::impl_user_store!(SqliteStore);
 crate::usage::impl_usage_store!(SqliteStore, crate::usage::sqlite::insert);
 

@@ -113,7 +113,7 @@ macro_rules! impl_user_store {
             use $crate::error::Failure;
             use $crate::rows::{Rows, version_column};
             use $crate::schema::users::dsl;
-            use $crate::schema::{memberships, sessions, team_memberships};
+            use $crate::schema::{memberships, sessions, team_memberships, user_identities};
             use $crate::users::{UserRow, failures};
 
             impl UserStore for $store {
@@ -235,6 +235,9 @@ macro_rules! impl_user_store {
                                 .execute(connection)?;
                             let own = memberships::user_id.eq(bytes);
                             diesel::delete(memberships::table.filter(own)).execute(connection)?;
+                            let own = user_identities::user_id.eq(bytes);
+                            diesel::delete(user_identities::table.filter(own))
+                                .execute(connection)?;
                             let own = sessions::table
                                 .filter(sessions::user_id.eq(bytes))
                                 .filter(sessions::revoked_at_us.is_null());

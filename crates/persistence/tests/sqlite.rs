@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use tempfile::TempDir;
 use tollgate_domain::Timestamp;
 use tollgate_persistence::{
-    Database, PersistenceError, PoolOptions, SqliteStore, migrate_down, open,
+    Database, PersistenceError, PoolOptions, SqliteStore, copy_sqlite, migrate_down, open,
 };
 use tollgate_store::conformance::fixtures::{
     TestSealer, audit, charged, event, key, key_id, org_id, organization,
@@ -432,4 +432,48 @@ fn pools_are_bounded_and_can_be_watched() {
 fn what_a_record_stands_for_can_be_removed() {
     let store = InFile::new();
     tollgate_store::conformance::upkeep::what_a_record_stands_for_can_be_removed(&*store);
+}
+
+#[test]
+fn a_copy_is_whole_and_leaves_those_who_write_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("t.db"), folder.path().join("copy.db"));
+    let store = SqliteStore::open(&from, &options(), TestSealer::shared()).unwrap();
+    store.add_organization(&organization(1), &audit(1)).unwrap();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for n in 2..40 {
+                store.add_organization(&organization(n), &audit(n)).unwrap();
+            }
+        });
+        copy_sqlite(&from, &to).unwrap();
+        writing.join().unwrap();
+    });
+    let copy = SqliteStore::open(&to, &options(), TestSealer::shared()).unwrap();
+    let organizations = copy.list_organizations(None, 99).unwrap();
+    assert!(organizations.contains(&organization(1)));
+    for found in &organizations {
+        let entries = copy.read_audit(Some(found.id), 0, 9).unwrap();
+        assert_eq!(
+            entries.len(),
+            1,
+            "a change and its entry are copied together"
+        );
+    }
+    assert!(copy_sqlite(&from, &to).is_err(), "it is there already");
+    let none = folder.path().join("none.db");
+    assert!(copy_sqlite(&none, &folder.path().join("other.db")).is_err());
+    assert!(!none.exists());
+}
+
+#[test]
+fn a_damaged_database_is_not_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("t.db");
+    drop(SqliteStore::open(&from, &options(), TestSealer::shared()).unwrap());
+    let mut bytes = std::fs::read(&from).unwrap();
+    let middle = bytes.len() / 4;
+    bytes[middle..].fill(0x5a);
+    std::fs::write(&from, bytes).unwrap();
+    assert!(copy_sqlite(&from, &folder.path().join("copy.db")).is_err());
 }

@@ -24,7 +24,8 @@ pub(crate) async fn tell(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let id = RequestId::new(Uuid::now_v7());
-    request.extensions_mut().insert(id);
+    // What is written down of a request names the same id.
+    request.request().extensions_mut().insert(id);
     let mut response = next.call(request).await?;
     response.headers_mut().insert(REQUEST_ID, id_value(id));
     write(response.request(), id, &response, started);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 use tollgate_audit::RootKey;
-use tollgate_control::Control;
+use tollgate_auth::PasswordHasher;
+use tollgate_control::{Accounts, AccountsParts, Control, NoOutbox};
 use tollgate_engine::{
     Catalog, Engine, EngineConfig, ModelConfig, TargetConfig, UnknownPrice, Worker, now,
 };
@@ -15,6 +16,7 @@ use tollgate_persistence::Database;
 use tollgate_providers::{HttpLimits, HttpProvider, OriginError, Providers, Upstream};
 use tollgate_resilience::{BreakerConfig, RetryPolicy};
 use tollgate_store::{Store, UsageStore};
+use tollgate_upkeep::Secrets;
 
 use crate::installation::Installation;
 use crate::problem::{Failure, Problem};
@@ -32,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) engine: Arc<Engine>,
     pub(crate) control: Control,
     pub(crate) audit_root: RootKey,
+    pub(crate) accounts: Accounts,
     providers: Vec<ProviderParts>,
 }
 
@@ -66,6 +69,7 @@ impl Parts {
         let pepper = Arc::clone(&secrets.pepper);
         let tokens = Arc::clone(&secrets.token_pepper);
         let control = Control::new(Arc::clone(&store), Arc::clone(&pepper), tokens);
+        let accounts = accounts(settings, &store, &secrets)?;
         let config = EngineConfig {
             retry: retry(&settings.resilience),
             ..EngineConfig::default()
@@ -79,6 +83,7 @@ impl Parts {
             engine: Arc::new(engine),
             control,
             audit_root: secrets.audit_root,
+            accounts,
             providers,
         };
         // What a thread would fail on is found now, not when it starts.
@@ -127,6 +132,23 @@ impl Parts {
         };
         self.providers.iter().enumerate().map(make).collect()
     }
+}
+
+/// Makes the use cases of people.
+pub(crate) fn accounts(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    secrets: &Secrets,
+) -> Result<Accounts, Failure> {
+    let parts = AccountsParts {
+        store: Arc::clone(store),
+        pepper: Arc::clone(&secrets.token_pepper),
+        vault: Arc::clone(&secrets.vault),
+        hasher: Arc::new(PasswordHasher::new().map_err(other)?),
+        rules: Arc::default(),
+        outbox: Arc::new(NoOutbox),
+    };
+    Ok(Accounts::new(parts, settings.accounts.config()))
 }
 
 pub(crate) fn ledger_config(settings: &LedgerSettings) -> LedgerConfig {

@@ -12,7 +12,7 @@ use tollgate_wire::{model_object, models_list};
 use uuid::Uuid;
 
 use crate::body::read_json;
-use crate::caller::{Caller, credential};
+use crate::caller::{KeyCaller, credential};
 use crate::client::client_address;
 use crate::hardening::{REQUEST_ID, id_value};
 use crate::respond::{json, respond};
@@ -114,7 +114,7 @@ fn with_id(mut response: HttpResponse, request_id: RequestId) -> HttpResponse {
 /// When the catalog's models were made: not known, and clients only need a number.
 const MODELS_CREATED: i64 = 0;
 
-pub(crate) async fn list_models(caller: Caller, state: Data<WorkerState>) -> HttpResponse {
+pub(crate) async fn list_models(caller: KeyCaller, state: Data<WorkerState>) -> HttpResponse {
     if let Err(error) = may_use_models(&caller) {
         return respond(Reply::of_error(&error), Instant::now(), None);
     }
@@ -126,7 +126,7 @@ pub(crate) async fn list_models(caller: Caller, state: Data<WorkerState>) -> Htt
 }
 
 pub(crate) async fn find_model(
-    caller: Caller,
+    caller: KeyCaller,
     name: Path<String>,
     state: Data<WorkerState>,
 ) -> HttpResponse {
@@ -144,7 +144,7 @@ pub(crate) async fn find_model(
     }
 }
 
-fn may_use_models(caller: &Caller) -> Result<(), EngineError> {
+fn may_use_models(caller: &KeyCaller) -> Result<(), EngineError> {
     caller.0.check_models_use().map_err(EngineError::from)
 }
 

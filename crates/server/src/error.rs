@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use tollgate_control::ControlError;
+use tollgate_control::{AccountError, ControlError};
 use tollgate_domain::ErrorKind;
 use tollgate_engine::EngineError;
 use tollgate_validation::ValidationError;
@@ -217,42 +217,60 @@ impl From<ControlError> for ApiError {
         if let Some((status, code)) = own {
             return HttpError::new(status, code, error.to_string(), false).into();
         }
-        let error = match error {
-            ControlError::Input(problems) => return problems.into(),
-            other => other,
-        };
-        let kind = error.kind();
-        let (code, message) = match kind {
+        if let ControlError::Input(problems) = error {
+            return problems.into();
+        }
+        Self::of(error.kind(), None, &error)
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let retry_after = error.retry_after();
+        let own = Self::of(error.kind(), error.code(), &error);
+        Self {
+            retry_after: retry_after.or(own.retry_after),
+            ..own
+        }
+    }
+}
+
+impl ApiError {
+    /// Renders the error of a use case. What is our own fault is logged and not told.
+    fn of(
+        kind: ErrorKind,
+        code: Option<&'static str>,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Self {
+        let (kind, code, message) = match kind {
             ErrorKind::Internal | ErrorKind::Unavailable => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a use case failed"
-                );
+                tracing::error!(error, "a use case failed");
                 (
+                    ErrorKind::Unavailable,
                     "service_unavailable",
                     "this cannot be done right now; repeat it shortly".to_owned(),
                 )
             }
-            ErrorKind::NotFound => ("not_found", error.to_string()),
-            ErrorKind::Forbidden => ("permission_denied", error.to_string()),
-            ErrorKind::Conflict => ("conflict", error.to_string()),
-            _ => ("invalid_request", error.to_string()),
-        };
-        let kind = if kind == ErrorKind::Internal {
-            ErrorKind::Unavailable
-        } else {
-            kind
+            kind => (kind, code.unwrap_or(code_of(kind)), error.to_string()),
         };
         let retry_after = (kind == ErrorKind::Unavailable).then_some(Duration::from_secs(2));
-        let status = status_of(kind);
         Self {
-            status,
+            status: status_of(kind),
             code,
             message,
             problems: Vec::new(),
             retry_after,
             closes: false,
         }
+    }
+}
+
+const fn code_of(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::Forbidden => "permission_denied",
+        ErrorKind::Conflict => "conflict",
+        _ => "invalid_request",
     }
 }
 

@@ -13,10 +13,12 @@
 //! ```
 
 mod access_line;
+mod account_settings;
 mod admin;
 mod assemble;
 mod audit_settings;
 mod audit_tools;
+mod backup_tools;
 mod body;
 mod caller;
 mod checkpoint_sinks;
@@ -29,6 +31,7 @@ mod hardening;
 mod health;
 mod installation;
 mod observe;
+mod people;
 mod problem;
 mod respond;
 mod routes;
@@ -41,8 +44,10 @@ mod sweeper;
 mod tls;
 mod tools;
 
+pub use self::account_settings::AccountsSettings;
 pub use self::audit_settings::{AuditSettings, SyslogSetting, WebhookSetting};
 pub use self::audit_tools::{export_audit, prune_audit, verify_audit};
+pub use self::backup_tools::{back_up, restore};
 pub use self::problem::{Failure, Problem};
 pub use self::routes::{Access, BodyClass, RouteSpec, routes};
 pub use self::run::{Options, serve};
@@ -54,5 +59,6 @@ pub use self::settings::{
     UnknownPriceSetting,
 };
 pub use self::tools::{
-    Report, check_providers, install_crypto, rotate_secrets, secrets_status, verify_ledger,
+    Report, check_providers, install_crypto, rotate_secrets, secrets_status, setup_link,
+    verify_ledger,
 };

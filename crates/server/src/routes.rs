@@ -10,13 +10,17 @@ use tollgate_domain::Permission;
 
 use crate::access_line::tell;
 use crate::error::HttpError;
-use crate::{admin, data_plane, health};
+use crate::{admin, data_plane, health, people};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Anybody; such routes show nothing of any organization.
     Public,
+    /// Anybody who proves by what they send that they may.
+    Stranger,
+    /// Somebody who is signed in.
+    Person,
     /// An authenticated caller with this permission.
     Needs(Permission),
 }
@@ -106,6 +110,26 @@ routes! {
     GET "/api/v1/usage", Access::Needs(Permission::UsageRead), None => admin::usage;
     GET "/api/v1/audit", Access::Needs(Permission::AuditRead), None => admin::audit::list;
     GET "/api/v1/audit/export", Access::Needs(Permission::AuditRead), None => admin::audit::export;
+    POST "/api/v1/auth/setup", Access::Stranger, Admin => people::set_up;
+    POST "/api/v1/auth/sign-in", Access::Stranger, Admin => people::sign_in;
+    POST "/api/v1/auth/sign-out", Access::Person, Admin => people::sign_out;
+    GET "/api/v1/auth/session", Access::Person, None => people::session;
+    GET "/api/v1/auth/sessions", Access::Person, None => people::list_sessions;
+    DELETE "/api/v1/auth/sessions", Access::Person, None => people::revoke_other_sessions;
+    DELETE "/api/v1/auth/sessions/{id}", Access::Person, None => people::revoke_session;
+    POST "/api/v1/auth/password", Access::Person, Admin => people::change_password;
+    POST "/api/v1/auth/password-reset", Access::Stranger, Admin => people::request_reset;
+    POST "/api/v1/auth/password-reset/confirm", Access::Stranger, Admin => people::reset_password;
+    POST "/api/v1/auth/verify-email", Access::Person, Admin => people::request_verification;
+    POST "/api/v1/auth/verify-email/confirm", Access::Stranger, Admin => people::verify_email;
+    POST "/api/v1/auth/totp", Access::Person, Admin => people::enrol_totp;
+    POST "/api/v1/auth/totp/confirm", Access::Person, Admin => people::confirm_totp;
+    POST "/api/v1/auth/totp/disable", Access::Person, Admin => people::disable_totp;
+    POST "/api/v1/auth/totp/recovery-codes", Access::Person, Admin => people::renew_recovery_codes;
+    POST "/api/v1/auth/invitations/accept", Access::Stranger, Admin => people::accept_invitation;
+    POST "/api/v1/auth/token", Access::Person, Admin => people::issue_tokens;
+    POST "/api/v1/auth/refresh", Access::Stranger, Admin => people::refresh;
+    GET "/.well-known/jwks.json", Access::Public, None => people::jwks;
     GET "/health/live", Access::Public, None => health::live;
     GET "/health/ready", Access::Public, None => health::ready;
     GET "/health", Access::Public, None => health::report;

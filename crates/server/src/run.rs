@@ -14,7 +14,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tollgate_auth::KeyText;
+use tollgate_auth::{KeyText, SecretToken};
 use tollgate_control::Bootstrapped;
 use tollgate_engine::now;
 use tollgate_upkeep::AuditLog;
@@ -26,6 +26,7 @@ use crate::client::Proxies;
 use crate::hardening::Harden;
 use crate::installation::failure;
 use crate::observe::{Observer, Telemetry};
+use crate::people::People;
 use crate::problem::Failure;
 use crate::routes::register;
 use crate::settings::{ServerSettings, Settings};
@@ -33,7 +34,7 @@ use crate::state::{Gate, Shared, WorkerState};
 use crate::strangers::Doors;
 use crate::sweeper::Sweeper;
 use crate::tls::Tls;
-use crate::tools::install_crypto;
+use crate::tools::{base_url, install_crypto, setup_text};
 
 /// How often changes made elsewhere are looked for, and connections swept.
 const TICK: Duration = Duration::from_secs(1);
@@ -56,6 +57,7 @@ macro_rules! running {
         Ok((bound.run(), address))
     }};
 }
+
 /// What a start is given besides the settings.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -92,7 +94,14 @@ pub fn serve(settings: &Settings, options: &Options) -> Result<(), Failure> {
         "the journal is recovered"
     );
     bootstrap(&parts, options.bootstrap_key.as_ref())?;
-    let done = actix_web::rt::System::new().block_on(run(settings, options, &parts, &telemetry));
+    // Makes the keys of access tokens at the first start, and keeps them under a new master key.
+    parts
+        .accounts
+        .jwks(now())
+        .map_err(|error| Failure::Database(error.into()))?;
+    let setup = first_token(&parts, options)?;
+    let done =
+        actix_web::rt::System::new().block_on(run(settings, (options, setup), &parts, &telemetry));
     if !parts.ledger.clone().close(DRAIN_LEDGER) {
         tracing::warn!("some usage waits in the journal for the next start");
     }
@@ -120,9 +129,21 @@ fn bootstrap(parts: &Parts, key: Option<&KeyText>) -> Result<(), Failure> {
     }
 }
 
+/// Makes the token that lets the first person into an empty database that nobody has a key to.
+fn first_token(parts: &Parts, options: &Options) -> Result<Option<SecretToken>, Failure> {
+    if options.bootstrap_key.is_some() {
+        return Ok(None);
+    }
+    let accounts = &parts.accounts;
+    let made = accounts
+        .is_empty()
+        .and_then(|is_empty| is_empty.then(|| accounts.setup_token(now())).transpose());
+    made.map_err(|error| Failure::Database(error.into()))
+}
+
 async fn run(
     settings: &Settings,
-    options: &Options,
+    (options, setup): (&Options, Option<SecretToken>),
     parts: &Arc<Parts>,
     telemetry: &Telemetry,
 ) -> Result<(), Failure> {
@@ -170,6 +191,10 @@ async fn run(
         "listening"
     );
     announce(options)?;
+    if let Some(token) = setup {
+        let base = base_url(&settings.accounts, address);
+        say(&setup_text(&base, &token));
+    }
     let served = tokio::select! {
         served = http => served,
         // A second signal: what is under way is left.
@@ -187,11 +212,19 @@ async fn run(
     served.map_err(|source| Failure::Listen { address, source })
 }
 
+fn people(settings: &Settings, parts: &Parts) -> People {
+    let cookies = settings
+        .accounts
+        .cookies(settings.server.listen.ip().is_loopback() && settings.server.tls.is_none());
+    let origins = settings.accounts.origins(cookies);
+    People::new(parts.accounts.clone(), cookies, origins)
+}
+
 fn shared(settings: &Settings, parts: &Parts) -> Shared {
     let timeout = Duration::from_millis(settings.server.body_timeout_ms);
     let body = |bytes_max| BodyLimits { bytes_max, timeout };
     Shared::new(
-        tollgate_control::Control::clone(&parts.control),
+        (parts.control.clone(), people(settings, parts)),
         parts.ledger.clone(),
         Gate::new(&settings.server),
         [
@@ -396,7 +429,12 @@ fn announce(options: &Options) -> Result<(), Failure> {
         })?;
     }
     if let Some(text) = &options.announcement {
-        drop(writeln!(std::io::stdout(), "{text}"));
+        say(text);
     }
     Ok(())
+}
+
+/// Prints for the operator; this is not a log line.
+fn say(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
 }

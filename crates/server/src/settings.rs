@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tollgate_domain::{IpRange, ModelPrice};
 
+use crate::account_settings::AccountsSettings;
 use crate::audit_settings::AuditSettings;
 use crate::cors::is_origin;
 use crate::problem::Problem;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub resilience: ResilienceSettings,
     /// Secrets of the installation.
     pub secrets: SecretsSettings,
+    /// People who sign in.
+    pub accounts: AccountsSettings,
     /// Where the checkpoints of the audit log go.
     pub audit: AuditSettings,
     /// The providers.
@@ -469,6 +472,9 @@ impl Settings {
                 "database.app_role".to_owned(),
                 "is for PostgreSQL: SQLite has no roles",
             );
+        }
+        for (place, message) in self.accounts.problems() {
+            say(place, message);
         }
         for (at, provider) in self.providers.iter().enumerate() {
             let place = format!("providers[{at}] ({})", provider.name);

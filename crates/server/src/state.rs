@@ -12,6 +12,7 @@ use crate::body::BodyLimits;
 use crate::client::Proxies;
 use crate::cors::Cors;
 use crate::observe::Observer;
+use crate::people::People;
 use crate::settings::ServerSettings;
 use crate::strangers::Strangers;
 
@@ -39,6 +40,7 @@ impl Gate {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) control: Control,
+    pub(crate) people: People,
     pub(crate) ledger: Ledger,
     pub(crate) gate: Gate,
     pub(crate) inference_body: BodyLimits,
@@ -50,7 +52,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        control: Control,
+        (control, people): (Control, People),
         ledger: Ledger,
         gate: Gate,
         [inference_body, admin_body]: [BodyLimits; 2],
@@ -61,6 +63,7 @@ impl Shared {
         Self {
             database_latency_us,
             control,
+            people,
             ledger,
             gate,
             inference_body,

@@ -1,15 +1,19 @@
 //! What the command line does without a running server.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use tollgate_auth::SecretToken;
+use tollgate_control::AccountError;
 use tollgate_engine::now;
 use tollgate_ledger::Ledger;
 use tollgate_store::Store;
 
-use crate::assemble::ledger_config;
+use crate::account_settings::AccountsSettings;
+use crate::assemble::{accounts, ledger_config};
 use crate::installation::{Installation, failure, open_database};
 use crate::problem::Failure;
 use crate::secrets::resolve;
@@ -77,6 +81,51 @@ pub fn rotate_secrets(settings: &Settings, mut done: impl FnMut(usize)) -> Resul
         .map_err(failure)?;
     let status = tollgate_upkeep::secrets_status(&*store, &secrets.vault).map_err(failure)?;
     Report::new(status.is_current(), &status)
+}
+
+/// Makes a token that lets the first person in, and returns how to use it, in words or as JSON.
+///
+/// # Errors
+/// When there is somebody already, or the database cannot be used.
+pub fn setup_link(settings: &Settings, as_json: bool) -> Result<String, Failure> {
+    let Installation { database, secrets } = Installation::open(settings)?;
+    let store: Arc<dyn Store> = database;
+    let made = accounts(settings, &store, &secrets)?.setup_token(now());
+    let token = made.map_err(|error| match error {
+        AccountError::SetUp => Failure::Other(error.into()),
+        error => Failure::Database(error.into()),
+    })?;
+    let base = base_url(&settings.accounts, settings.server.listen);
+    Ok(if as_json {
+        serde_json::json!({"token": token.expose(), "url": format!("{base}{SETUP_PATH}")})
+            .to_string()
+    } else {
+        setup_text(&base, &token)
+    })
+}
+
+/// Where the first person comes in.
+const SETUP_PATH: &str = "/api/v1/auth/setup";
+
+/// Returns the address that people use.
+pub(crate) fn base_url(settings: &AccountsSettings, listen: SocketAddr) -> String {
+    match settings.public_url.trim_end_matches('/') {
+        "" => format!("http://{listen}"),
+        url => url.to_owned(),
+    }
+}
+
+/// Returns what an operator is told of the token of the first set-up.
+pub(crate) fn setup_text(base: &str, token: &SecretToken) -> String {
+    let token = token.expose();
+    format!(
+        r#"
+Nobody can sign in yet. The first person is whoever sends this token, once, within a day:
+
+curl {base}{SETUP_PATH} -H "Content-Type: application/json" \
+  -d '{{"token":"{token}","email":"you@example.com","name":"Your Name","password":"…"}}'
+"#
+    )
 }
 
 /// Asks each provider for its models.

@@ -7,6 +7,7 @@ use tollgate_domain::{
 
 use crate::books::buckets;
 use crate::error::StoreError;
+use crate::identities::UserIdentity;
 
 /// The longest name of anything, in bytes: names are parts of database keys, which every backend
 /// bounds (PostgreSQL at about 2,700 bytes).
@@ -110,6 +111,23 @@ pub fn check_user(user: &User) -> Result<(), StoreError> {
             .totp_last_step
             .is_none_or(|step| i64::try_from(step).is_ok());
     kept(is_kept, "a value in a user")
+}
+
+/// Returns whether the hash of a password can be kept by every backend.
+///
+/// # Errors
+/// `Invalid` when it is longer than [`NAME_BYTES_MAX`] or holds a NUL.
+pub fn check_password_hash(hash: &str) -> Result<(), StoreError> {
+    kept(is_name(hash), "the hash of a password")
+}
+
+/// Returns whether an identity can be kept by every backend.
+///
+/// # Errors
+/// `Invalid` when one of its texts is longer than [`NAME_BYTES_MAX`] or holds a NUL.
+pub fn check_user_identity(identity: &UserIdentity) -> Result<(), StoreError> {
+    let is_kept = is_name(&identity.issuer) && is_name(&identity.subject);
+    kept(is_kept, "a text in an identity")
 }
 
 /// Returns whether a role can be kept by every backend.

@@ -35,6 +35,7 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod accounts;
 mod audit;
 mod audit_upkeep;
 mod books;
@@ -42,6 +43,7 @@ mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod identities;
 mod invitations;
 mod keys;
 mod leases;
@@ -53,9 +55,11 @@ mod roles;
 mod secrets;
 mod sessions;
 mod teams;
+mod tokens;
 mod usage;
 mod users;
 
+pub use self::accounts::{AccountStore, FirstPerson};
 pub use self::audit::{AuditFilter, AuditHead, AuditSealer, AuditStore};
 pub use self::audit_upkeep::{
     AUDIT_PRUNED, AuditPruned, AuditUpkeepStore, PRUNED_RECORD_BYTES_MAX, check_audit_pruned,
@@ -63,10 +67,11 @@ pub use self::audit_upkeep::{
 pub use self::books::{Books, MISMATCHES_MAX, Posting, RollupKey, Sums, money};
 pub use self::check::{
     DETAILS_BYTES_MAX, LIST_MAX, NAME_BYTES_MAX, check_api_key, check_audit, check_invitation,
-    check_organization, check_role, check_session, check_team, check_usage_event, check_user,
-    day_name,
+    check_organization, check_password_hash, check_role, check_session, check_team,
+    check_usage_event, check_user, check_user_identity, day_name,
 };
 pub use self::error::StoreError;
+pub use self::identities::{USER_IDENTITY, UserIdentity, UserIdentityStore};
 pub use self::invitations::{INVITATION, InvitationStore};
 pub use self::keys::{API_KEY, ApiKeyStore, KeyFilter};
 pub use self::leases::{LEASE_NAME_BYTES_MAX, LeaseStore, check_lease};
@@ -83,6 +88,10 @@ pub use self::secrets::{
 };
 pub use self::sessions::{ONE_TIME_TOKEN, OneTimeTokenStore, SESSION, SessionStore};
 pub use self::teams::{TEAM, TeamStore};
+pub use self::tokens::{
+    REFRESH_TOKEN, RefreshToken, RefreshTokenStore, SIGNING_KEYS_MAX, SealedSigningKey,
+    SigningKeyStore, check_signing_key,
+};
 pub use self::usage::{BooksReport, Mismatch, UsageQuery, UsageRow, UsageStore};
 pub use self::users::{RewrappedTotp, USER, UserStore};
 pub use tollgate_domain::UsageGroup;
@@ -103,6 +112,10 @@ pub trait Store:
     + LeaseStore
     + SecretStore
     + RepetitionStore
+    + AccountStore
+    + RefreshTokenStore
+    + SigningKeyStore
+    + UserIdentityStore
     + UsageStore
 {
     /// Returns whether the backend answers at all; used by health pages.

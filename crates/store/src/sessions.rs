@@ -27,6 +27,12 @@ pub trait SessionStore: Send + Sync {
     /// When the backend fails.
     fn find_session_by_mac(&self, mac: &[u8; MAC_BYTES]) -> Result<Option<Session>, StoreError>;
 
+    /// Returns the session with this id, live or not.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
     /// Returns up to `limit` of a user's sessions that are not revoked after the one given, in the
     /// order of their ids.
     ///

@@ -55,8 +55,8 @@ pub trait UserStore: Send + Sync {
     /// `Invalid`.
     fn update_user(&self, user: &User, audit: &AuditDraft) -> Result<u64, StoreError>;
 
-    /// Deletes a user: address, password, second factor and memberships are gone, sessions are
-    /// revoked, and the epoch advances. One that is deleted already stays as it is. Returns the user,
+    /// Deletes a user: address, password, second factor, identities and memberships are gone, sessions
+    /// are revoked, and the epoch advances. One that is deleted already stays as it is. Returns the user,
     /// or `None` when there is none.
     ///
     /// # Errors

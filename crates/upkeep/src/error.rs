@@ -53,6 +53,9 @@ pub enum UpkeepError {
     /// Lines could not be read or written.
     #[error("reading or writing failed: {0}")]
     Output(#[from] std::io::Error),
+    /// A backup cannot be made or restored there, or is not what its manifest says.
+    #[error("{0}")]
+    Backup(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -63,9 +66,10 @@ impl UpkeepError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::WrongMasterKey { .. } | Self::ForeignMasterKey | Self::TooMany => {
-                ErrorKind::InvalidRequest
-            }
+            Self::WrongMasterKey { .. }
+            | Self::ForeignMasterKey
+            | Self::TooMany
+            | Self::Backup(_) => ErrorKind::InvalidRequest,
             Self::Damaged { .. }
             | Self::Crypto
             | Self::BrokenChain(_)

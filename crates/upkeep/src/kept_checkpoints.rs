@@ -65,7 +65,9 @@ impl KeptCheckpoints {
         self.chains.keys().filter_map(|chain| *chain)
     }
 
-    pub(crate) const fn count(&self) -> u64 {
+    /// Returns how many checkpoints there are.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
         self.count
     }
 

@@ -60,6 +60,7 @@ mod inputs;
 mod key_inputs;
 mod organization_inputs;
 mod password;
+mod people;
 mod preconditions;
 mod query;
 pub mod rules;
@@ -81,6 +82,11 @@ pub use self::organization_inputs::{
 };
 pub use self::password::{
     NewPassword, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasswordError, PasswordRules,
+};
+pub use self::people::{
+    AcceptInput, NoInput, PasswordChangeInput, RefreshInput, ResetInput, ResetRequestInput,
+    SetUpInput, SignInInput, SignOutInput, TotpChangeInput, TotpConfirmInput, TotpEnrolInput,
+    VerifyEmailInput,
 };
 pub use self::preconditions::{
     Expected, HeaderError, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, entity_tag,

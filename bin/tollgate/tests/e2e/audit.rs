@@ -207,7 +207,10 @@ impl Stopped {
     }
 
     fn check_pruning(&mut self) {
-        let organization = self.export(&[])[0]["chain"].as_str().unwrap().to_owned();
+        let chains = self.export(&[]);
+        let mut chains = chains.iter().map(|entry| &entry["chain"]);
+        let organization = chains.find(|chain| **chain != "installation").unwrap();
+        let organization = organization.as_str().unwrap().to_owned();
         let entries = self.export(&["--org", &organization]);
         assert_eq!(entries.len(), 8, "{entries:?}");
         assert!(entries.iter().all(|entry| entry["chain"] == *organization));

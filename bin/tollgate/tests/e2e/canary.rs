@@ -202,26 +202,8 @@ fn canary_gateway(sink: &ScriptedUpstream, level: &str) -> (ScriptedUpstream, Ga
     })
 }
 
-/// Adds what was sent away: traces and checkpoints.
-fn add_calls(places: &mut Places, sink: &ScriptedUpstream) {
-    let (traces, hooks): (Vec<_>, Vec<_>) = sink
-        .calls()
-        .into_iter()
-        .partition(|call| call.path == "/v1/traces");
-    assert!(!traces.is_empty(), "no trace arrived");
-    assert!(!hooks.is_empty(), "no checkpoint arrived");
-    for call in traces.into_iter().chain(hooks) {
-        places.add(
-            &call.path,
-            [format!("{:?}", call.headers).into_bytes(), call.body].concat(),
-        );
-    }
-}
-
-fn check_level(level: &str) {
-    let sink = ScriptedUpstream::start();
-    let (upstream, mut gateway) = canary_gateway(&sink, level);
-    let mut places = Places::default();
+/// Answers, refusals, failures and the administration, each with canaries. Returns a key that was made.
+fn use_all(upstream: &ScriptedUpstream, gateway: &Gateway, places: &mut Places) -> String {
     let created = gateway.create_key(&json!({"name": "app"}));
     let made = key_of(&created);
     upstream.queue("up-m", [answer_of(ANSWER)]);
@@ -230,8 +212,8 @@ fn check_level(level: &str) {
         (answered.status, answered.content().as_str()),
         (200, ANSWER)
     );
-    stream_all(&upstream, &gateway);
-    for answer in provoke(&upstream, &gateway) {
+    stream_all(upstream, gateway);
+    for answer in provoke(upstream, gateway) {
         assert!(answer.status >= 400, "{}", answer.text());
         // What the caller has sent may come back to the caller; no key may.
         let text = answer.text().replace(PROMPT, "");
@@ -245,17 +227,16 @@ fn check_level(level: &str) {
     ] {
         places.add(path, gateway.get(path).text());
     }
-    let id = created["id"].as_str().unwrap();
-    assert!(
-        gateway
-            .send("DELETE", &format!("/api/v1/keys/{id}"), None)
-            .status
-            < 300
-    );
+    let path = format!("/api/v1/keys/{}", created["id"].as_str().unwrap());
+    assert!(gateway.send("DELETE", &path, None).status < 300);
     places.add("the metrics", gateway.metrics());
     places.add_files("while it runs", gateway.dir());
+    made
+}
 
-    let open = leave_open(&upstream, &gateway);
+/// Kills the process within a stream, has it start again, and ends it.
+fn crash(upstream: &ScriptedUpstream, gateway: &mut Gateway, places: &mut Places) {
+    let open = leave_open(upstream, gateway);
     gateway.kill9();
     drop(open);
     places.add_files("after it was killed", gateway.dir());
@@ -263,7 +244,12 @@ fn check_level(level: &str) {
     upstream.queue("up-m", [answer_of(ANSWER)]);
     let answered = gateway.post(CHAT, &with_prompt(chat("m", (11, 4))));
     assert_eq!(answered.content(), ANSWER);
-    for command in ["audit verify", "audit export", "secrets status"] {
+    for command in [
+        "audit verify",
+        "audit export",
+        "secrets status",
+        "backup --to copy",
+    ] {
         let arguments: Vec<_> = command.split(' ').collect();
         let output = gateway.run(&arguments);
         assert!(output.status.success(), "{output:?}");
@@ -273,11 +259,26 @@ fn check_level(level: &str) {
     let status = gateway.wait_for_exit(Duration::from_secs(20));
     assert_eq!(status.code(), Some(0));
     places.add_files("at the end", gateway.dir());
+}
+
+fn check_level(level: &str) {
+    let sink = ScriptedUpstream::start();
+    let (upstream, mut gateway) = canary_gateway(&sink, level);
+    let mut places = Places::default();
+    let made = use_all(&upstream, &gateway, &mut places);
+    crash(&upstream, &mut gateway, &mut places);
     let log = gateway.lines().join("\n");
     let is_deep = log.contains("\"DEBUG\"") || log.contains("\"TRACE\"");
     assert_eq!(is_deep, level == "trace");
     places.add("the log", log);
-    add_calls(&mut places, &sink);
+    let is_trace = |call: &tollgate_testkit::Call| call.path == "/v1/traces";
+    let (traces, hooks): (Vec<_>, Vec<_>) = sink.calls().into_iter().partition(is_trace);
+    assert!(!traces.is_empty(), "no trace arrived");
+    assert!(!hooks.is_empty(), "no checkpoint arrived");
+    for call in traces.into_iter().chain(hooks) {
+        let headers = format!("{:?}", call.headers).into_bytes();
+        places.add(&call.path, [headers, call.body].concat());
+    }
 
     let raw_master_key: Vec<u8> = (0..32)
         .map(|at| u8::from_str_radix(&MASTER_KEY[2 * at..2 * at + 2], 16).unwrap())

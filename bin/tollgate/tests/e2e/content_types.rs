@@ -1,6 +1,6 @@
 //! A body is JSON and says so, or is not read.
 
-use tollgate_server::{BodyClass, routes};
+use tollgate_server::{Access, BodyClass, routes};
 
 use crate::common::{chat, start};
 use crate::headers::{ask, check, path_of};
@@ -33,7 +33,7 @@ fn t_ctype_no_route_reads_a_body_of_another_type() {
     let mut asked = 0;
     for route in routes()
         .iter()
-        .filter(|route| route.body != BodyClass::None)
+        .filter(|route| route.body != BodyClass::None && route.access != Access::Person)
     {
         let (method, path) = (route.method.as_str(), path_of(route));
         for wrong in WRONG {

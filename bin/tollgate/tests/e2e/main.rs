@@ -6,11 +6,15 @@ mod access_lines;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod browser;
 #[cfg(test)]
 mod canary;
 #[cfg(test)]
@@ -41,6 +45,8 @@ mod limits;
 mod models;
 #[cfg(test)]
 mod pass_through;
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

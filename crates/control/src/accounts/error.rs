@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_auth::{KeyError, PasswordHashError, SecretTokenError};
+use tollgate_auth::{KeyError, KeyRingError, PasswordHashError, SecretTokenError};
 use tollgate_domain::ErrorKind;
 use tollgate_store::StoreError;
 use tollgate_validation::PasswordError;
@@ -50,6 +50,12 @@ pub enum AccountError {
     /// A second factor could not be sealed or opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// A key that signs access tokens is none.
+    #[error(transparent)]
+    SigningKey(#[from] KeyRingError),
+    /// There is no key that signs access tokens.
+    #[error("there is no key that signs access tokens")]
+    NoSigningKey,
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
     NoRandomness,
@@ -69,7 +75,9 @@ impl AccountError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Hash(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::Vault(_) | Self::NoRandomness => ErrorKind::Internal,
+            Self::Vault(_) | Self::SigningKey(_) | Self::NoSigningKey | Self::NoRandomness => {
+                ErrorKind::Internal
+            }
         }
     }
 

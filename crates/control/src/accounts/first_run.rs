@@ -4,11 +4,11 @@ use std::fmt;
 
 use tollgate_auth::{SecretToken, TokenPurpose};
 use tollgate_domain::{
-    Actor, AuditDraft, Membership, OneTimeToken, OrgId, Organization, Role, Timestamp,
-    TokenPurpose as Kept, User, UserId, UserKind,
+    Actor, AuditDraft, OneTimeToken, Role, Timestamp, TokenPurpose as Kept, User, UserId, UserKind,
 };
-use tollgate_store::StoreError;
+use tollgate_store::{FirstPerson, StoreError};
 use tollgate_validation::{DisplayName, EmailAddress};
+use uuid::Uuid;
 
 use super::sessions::Opening;
 use super::{AccountError, Accounts, SignedIn, Visitor};
@@ -51,6 +51,14 @@ impl Accounts {
                 _ => return Ok(true),
             }
         }
+    }
+
+    /// Returns whether nothing is there yet: nobody, and no organization that somebody has a key of.
+    ///
+    /// # Errors
+    /// A store's error.
+    pub fn is_empty(&self) -> Result<bool, AccountError> {
+        Ok(self.store().list_organizations(None, 1)?.is_empty() && self.needs_set_up()?)
     }
 
     /// Makes a token that lets the first person in. It works once, for a day; with several, whichever
@@ -97,33 +105,27 @@ impl Accounts {
         if !self.needs_set_up()? {
             return Err(AccountError::SetUp);
         }
-        let mut user = self.new_user(UserId::from_bytes([0; 16]), person, now)?;
-        let audit = visitor.done(Actor::Anonymous, "setup.use", now);
-        let used = self
-            .store()
-            .use_one_time_token(&found.mac, Kept::Setup, now, &audit)?;
-        used.ok_or(AccountError::InvalidToken)?;
-        let org = self.first_or_default(now)?;
-        // Of two with two tokens at once one gets in, since there is one such id.
-        user.id = UserId::from_bytes(*org.as_bytes());
+        let mut user = self.new_user(UserId::new(Uuid::now_v7()), person, now)?;
         user.is_platform_admin = true;
         let actor = Actor::User(user.id);
-        let added = visitor.done(actor, "user.create", now).about(user.id);
-        self.store()
-            .add_user(&user, &added)
-            .map_err(|error| match error {
-                StoreError::Conflict { .. } => AccountError::SetUp,
-                error => error.into(),
-            })?;
-        let member = Membership {
-            org_id: org,
-            user_id: user.id,
-            role: Role::OrgOwner.into(),
-            created_at: now,
+        let made = default_organization(now);
+        let first = FirstPerson {
+            token: &found.mac,
+            user: &user,
+            organization: &made,
+            role: Role::OrgOwner,
+            made: &visitor
+                .done(actor, "organization.create", now)
+                .about(made.id),
+            joined: &visitor.done(actor, "member.add", now).about(user.id),
         };
-        let joined = visitor.done(actor, "member.add", now).in_chain(org);
-        self.store()
-            .set_membership(&member, &joined.about(user.id))?;
+        let audit = visitor.done(actor, "setup.use", now).about(user.id);
+        let org = self.store().set_up(&first, now, &audit);
+        let org = org.map_err(|error| match error {
+            StoreError::Missing { .. } => AccountError::InvalidToken,
+            StoreError::Conflict { .. } => AccountError::SetUp,
+            error => error.into(),
+        })?;
         let opening = Opening {
             org_id: Some(org),
             has_second_factor: false,
@@ -163,25 +165,5 @@ impl Accounts {
             deleted_at: None,
             version: 1,
         })
-    }
-
-    /// Returns the oldest organization, and makes `default` when there is none.
-    fn first_or_default(&self, now: Timestamp) -> Result<OrgId, AccountError> {
-        let first = |all: Vec<Organization>| all.first().map(|org| org.id);
-        if let Some(found) = first(self.store().list_organizations(None, 1)?) {
-            return Ok(found);
-        }
-        let organization = default_organization(now);
-        let id = organization.id;
-        let audit = AuditDraft::done(Actor::System, "organization.create", now);
-        let audit = audit.in_chain(id).about(id);
-        match self.store().add_organization(&organization, &audit) {
-            Ok(()) => Ok(id),
-            // Another process was faster.
-            Err(conflict @ StoreError::Conflict { .. }) => {
-                first(self.store().list_organizations(None, 1)?).ok_or(conflict.into())
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -10,6 +10,8 @@ mod reset;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod signing;
+mod tokens;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use tollgate_validation::PasswordRules;
 use tollgate_vault::Vault;
 
 use self::guard::{Guard, GuardRules};
+use self::signing::SigningKeys;
 
 pub use self::accept::Guest;
 pub use self::error::AccountError;
@@ -29,6 +32,7 @@ pub use self::letters::{Letter, NoOutbox, Outbox};
 pub use self::second_factor::{ConfirmedTotp, ENROLMENT_SECONDS, TotpEnrolment};
 pub use self::sessions::{Current, SESSIONS_MAX, SessionView, SignedIn, TOUCH_AFTER_SECONDS};
 pub use self::sign_in::SignIn;
+pub use self::tokens::IssuedTokens;
 
 /// How long sessions and links work, in seconds, and what the installation is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,9 @@ pub struct AccountsConfig {
     pub verify_seconds: i64,
     /// How long the link of the first set-up works: a day.
     pub setup_seconds: i64,
+    /// Who access tokens say that they are from: the address of the installation, the same on all
+    /// replicas.
+    pub token_issuer: String,
     /// What authenticator apps call the installation.
     pub issuer: String,
 }
@@ -55,6 +62,7 @@ impl Default for AccountsConfig {
             reset_seconds: 30 * 60,
             verify_seconds: 86_400,
             setup_seconds: 86_400,
+            token_issuer: "tollgate".to_owned(),
             issuer: "Tollgate".to_owned(),
         }
     }
@@ -85,6 +93,7 @@ pub struct Accounts {
     config: Arc<AccountsConfig>,
     sign_ins: Arc<Guard>,
     letters: Arc<Guard>,
+    signing: Arc<SigningKeys>,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -139,6 +148,7 @@ impl Accounts {
             config: Arc::new(config),
             sign_ins: Arc::new(Guard::new(GuardRules::SIGN_IN)),
             letters: Arc::new(Guard::new(GuardRules::LETTERS)),
+            signing: Arc::default(),
         }
     }
 

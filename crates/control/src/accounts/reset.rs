@@ -54,8 +54,8 @@ impl Accounts {
     /// links in other letters; they sign in anew, with their second factor if they have one.
     ///
     /// # Errors
-    /// `InvalidToken`; `Password` when the new password may not be chosen, and then the token still
-    /// works; a store's error, after which a new letter is needed.
+    /// `InvalidToken`; `Password` when the new password may not be chosen, or a store's error: then the
+    /// token still works.
     pub fn reset_password(
         &self,
         token: &str,
@@ -71,29 +71,14 @@ impl Accounts {
         let user = self.owner(found)?;
         let new = self.parts.rules.check(new, &Self::context(&user))?;
         let hash = self.parts.hasher.hash(new.expose())?;
-        let audit = |action| {
-            let audit = visitor.done(Actor::User(user.id), action, now);
-            audit.about(user.id)
-        };
-        let used =
-            self.store()
-                .use_one_time_token(&mac, Kept::PasswordReset, now, &audit("token.use"))?;
-        let user = self.owner(used)?;
-        let set = |user: User| User {
-            password_hash: Some(hash.clone()),
-            ..user
-        };
-        self.change_user(user.id, set, &audit("user.password_reset"))?;
-        self.store().void_one_time_tokens(
-            user.id,
-            Kept::PasswordReset,
-            now,
-            &audit("token.void"),
-        )?;
-        self.store()
-            .revoke_sessions(user.id, None, now, &audit("session.revoke_all"))?;
-        self.store().clear_failed_sign_ins(user.id)?;
-        Ok(())
+        let audit = visitor.done(Actor::User(user.id), "user.password_reset", now);
+        let reset = self
+            .store()
+            .reset_password(&mac, &hash, now, &audit.about(user.id));
+        reset.map(drop).map_err(|error| match error {
+            StoreError::Missing { .. } => AccountError::InvalidToken,
+            error => error.into(),
+        })
     }
 
     /// Sends whoever asks the link that proves that their address is theirs; none when it is proven.

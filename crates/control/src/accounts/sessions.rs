@@ -87,6 +87,12 @@ impl Current {
         &self.session
     }
 
+    /// Returns the session as its person sees it.
+    #[must_use]
+    pub fn view(&self) -> SessionView {
+        SessionView::new(self.session.clone(), self.session.id)
+    }
+
     /// Returns what they may do now in the organization that the session looks at; `None` when it looks
     /// at none.
     #[must_use]
@@ -116,6 +122,15 @@ impl Accounts {
     /// ended, or its user is blocked or gone; a store's error.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Result<Current, AccountError> {
         let session = self.find_live(token, now)?;
+        self.current_of(session, now)
+    }
+
+    /// Returns who has a session that can be used, and notes that it was.
+    pub(super) fn current_of(
+        &self,
+        session: Session,
+        now: Timestamp,
+    ) -> Result<Current, AccountError> {
         let user = self.store().find_user(session.user_id)?;
         let user = user
             .filter(|user| user.is_live() && user.kind == UserKind::Human)
@@ -145,11 +160,14 @@ impl Accounts {
             .store()
             .find_session_by_mac(&self.parts.pepper.mac(&token))?;
         found
-            .filter(|session| {
-                let idle_end = session.last_seen_at.plus_seconds(self.config.idle_seconds);
-                session.is_live(now) && now < idle_end
-            })
+            .filter(|session| self.is_in_use(session, now))
             .ok_or(AccountError::NotSignedIn)
+    }
+
+    /// Returns whether a session has neither ended nor waited for too long.
+    pub(super) fn is_in_use(&self, session: &Session, now: Timestamp) -> bool {
+        let idle_end = session.last_seen_at.plus_seconds(self.config.idle_seconds);
+        session.is_live(now) && now < idle_end
     }
 
     /// Lists the sessions of whoever asks that can still be used, oldest first.
@@ -164,10 +182,7 @@ impl Accounts {
         let all = self
             .store()
             .list_sessions(current.user.id, None, SESSIONS_MAX)?;
-        let idle = self.config.idle_seconds;
-        let live = all
-            .into_iter()
-            .filter(|one| one.is_live(now) && now < one.last_seen_at.plus_seconds(idle));
+        let live = all.into_iter().filter(|one| self.is_in_use(one, now));
         Ok(live
             .map(|one| SessionView::new(one, current.session.id))
             .collect())

@@ -46,6 +46,7 @@ pub(crate) struct Desk {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) pepper: Arc<TokenPepper>,
     pub(crate) accounts: Accounts,
+    parts: AccountsParts,
     letters: Arc<Letters>,
 }
 
@@ -67,9 +68,15 @@ impl Desk {
         Self {
             store,
             pepper,
-            accounts: Accounts::new(parts, AccountsConfig::default()),
+            accounts: Accounts::new(parts.clone(), AccountsConfig::default()),
+            parts,
             letters,
         }
+    }
+
+    /// Another process on the same store.
+    pub(crate) fn replica(&self) -> Accounts {
+        Accounts::new(self.parts.clone(), AccountsConfig::default())
     }
 
     /// Organization `acme` with Ann, who owns it, and Bob, a member.

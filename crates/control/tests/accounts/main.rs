@@ -16,3 +16,5 @@ mod second_factor;
 mod sessions;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod tokens;

@@ -8,10 +8,12 @@ use tollgate_domain::{
     Team, TeamId, TeamMembership, Timestamp, TokenPurpose, UsageEvent, User, UserId,
 };
 use tollgate_store::{
-    ApiKeyStore, AuditFilter, AuditHead, AuditPruned, AuditStore, AuditUpkeepStore, BooksReport,
-    InvitationStore, KeyFilter, LeaseStore, MembershipStore, MemoryStore, OneTimeTokenStore,
-    OrganizationStore, RewrappedTotp, RoleStore, SealedSecret, SecretStore, SessionStore, Store,
-    StoreError, TeamStore, UsageQuery, UsageRow, UsageStore, UserStore,
+    AccountStore, ApiKeyStore, AuditFilter, AuditHead, AuditPruned, AuditStore, AuditUpkeepStore,
+    BooksReport, FirstPerson, InvitationStore, KeyFilter, LeaseStore, MembershipStore, MemoryStore,
+    OneTimeTokenStore, OrganizationStore, RefreshToken, RefreshTokenStore, RewrappedTotp,
+    RoleStore, SealedSecret, SealedSigningKey, SecretStore, SessionStore, SigningKeyStore, Store,
+    StoreError, TeamStore, UsageQuery, UsageRow, UsageStore, UserIdentity, UserIdentityStore,
+    UserStore,
 };
 
 #[derive(Debug, Default)]
@@ -156,6 +158,7 @@ pass_on! { InvitationStore:
 pass_on! { SessionStore:
     fn add_session(session: &Session, audit: &AuditDraft) -> ();
     fn find_session_by_mac(mac: &[u8; MAC_BYTES]) -> Option<Session>;
+    fn find_session(id: SessionId) -> Option<Session>;
     fn list_sessions(user: UserId, after: Option<SessionId>, limit: u16) -> Vec<Session>;
     fn touch_session(id: SessionId, at: Timestamp) -> ();
     fn revoke_session(user: UserId, id: SessionId, at: Timestamp, audit: &AuditDraft) -> bool;
@@ -183,6 +186,35 @@ pass_on! { AuditStore:
         -> Vec<AuditEntry>;
     fn read_audit(chain: Option<OrgId>, after: u64, limit: u16) -> Vec<AuditEntry>;
     fn find_audit_head(chain: Option<OrgId>) -> Option<AuditHead>;
+}
+
+pass_on! { AccountStore:
+    fn set_up(first: &FirstPerson<'_>, at: Timestamp, audit: &AuditDraft) -> OrgId;
+    fn reset_password(
+        token: &[u8; MAC_BYTES], password_hash: &str, at: Timestamp, audit: &AuditDraft
+    ) -> UserId;
+}
+
+pass_on! { RefreshTokenStore:
+    fn add_refresh_token(token: &RefreshToken, audit: &AuditDraft) -> ();
+    fn find_refresh_token(mac: &[u8; MAC_BYTES]) -> Option<RefreshToken>;
+    fn exchange_refresh_token(mac: &[u8; MAC_BYTES], successor: &RefreshToken, at: Timestamp)
+        -> bool;
+}
+
+pass_on! { SigningKeyStore:
+    fn add_signing_keys(keys: &[SealedSigningKey], audit: &AuditDraft) -> bool;
+    fn list_signing_keys() -> Vec<SealedSigningKey>;
+    fn reseal_signing_key(key: &SealedSigningKey, under: &str, audit: &AuditDraft) -> bool;
+    fn remove_signing_keys(before: u32, audit: &AuditDraft) -> usize;
+}
+
+pass_on! { UserIdentityStore:
+    fn add_user_identity(identity: &UserIdentity, audit: &AuditDraft) -> ();
+    fn find_user_identity(issuer: &str, subject: &str) -> Option<UserIdentity>;
+    fn list_user_identities(user: UserId) -> Vec<UserIdentity>;
+    fn remove_user_identity(user: UserId, issuer: &str, subject: &str, audit: &AuditDraft)
+        -> bool;
 }
 
 pass_on! { UsageStore:

@@ -45,6 +45,11 @@ impl Connect {
         self.establish("PRAGMA query_only = ON;")
     }
 
+    /// Returns a connection that leaves the file as it is.
+    pub(super) fn plain(&self) -> Result<SqliteConnection, ConnectionError> {
+        self.establish("")
+    }
+
     pub(super) fn read_write(&self) -> Result<SqliteConnection, ConnectionError> {
         // What is committed is on the disk: the journal is deleted once its events are booked here,
         // so a commit that a power cut could take back would be usage lost. Batches make it one

@@ -26,6 +26,7 @@ use crate::body::read_json;
 use crate::caller::{Caller, NotACaller};
 use crate::client::client_address;
 use crate::error::{ApiError, HttpError};
+use crate::people::state_of;
 use crate::state::WorkerState;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -51,10 +52,10 @@ impl FromRequest for Ask {
     fn from_request(request: &HttpRequest, payload: &mut DevPayload) -> Self::Future {
         let caller = Caller::from_request(request, payload);
         let request = request.clone();
-        let state = request.app_data::<Data<WorkerState>>().cloned();
+        let state = state_of(&request);
         Box::pin(async move {
             let caller = caller.await?;
-            let state = state.ok_or_else(NotACaller::not_set_up)?;
+            let state = state.map_err(ApiError::from)?;
             let id = request.extensions().get::<RequestId>().copied();
             let id = id.unwrap_or_else(|| RequestId::new(Uuid::now_v7()));
             let agent = request.headers().get(USER_AGENT);

@@ -15,6 +15,7 @@ fn prefix(path: &str) -> &'static str {
         "roles" => "role",
         "users" => "user",
         "invitations" => "inv",
+        "auth" => "sess",
         "organizations" => "org",
         other => panic!("what are the ids of {other}?"),
     }
@@ -47,6 +48,29 @@ pub(crate) fn body(route: &RouteSpec) -> Option<Value> {
         ("POST", "/api/v1/invitations") => json!({"email": "ann@example.com"}),
         ("PATCH", "/api/v1/users/{id}") => json!({"role": "member"}),
         ("PUT", "/api/v1/teams/{id}/members/{user_id}") => json!({"role": "member"}),
+        ("POST", "/api/v1/auth/setup") => json!({
+            "token": "tg_setup_x", "email": "b@example.com", "name": "B", "password": "x",
+        }),
+        ("POST", "/api/v1/auth/sign-in") => json!({"email": "b@example.com", "password": "x"}),
+        ("POST", "/api/v1/auth/password") => {
+            json!({"current_password": "x", "new_password": "y"})
+        }
+        ("POST", "/api/v1/auth/password-reset") => json!({"email": "b@example.com"}),
+        ("POST", "/api/v1/auth/password-reset/confirm") => {
+            json!({"token": "tg_rst_x", "new_password": "y"})
+        }
+        ("POST", "/api/v1/auth/verify-email/confirm") => json!({"token": "tg_ver_x"}),
+        ("POST", "/api/v1/auth/totp") => json!({"password": "x"}),
+        ("POST", "/api/v1/auth/totp/confirm") => json!({"enrolment": "x", "code": "123456"}),
+        ("POST", "/api/v1/auth/totp/disable" | "/api/v1/auth/totp/recovery-codes") => {
+            json!({"password": "x", "code": "123456"})
+        }
+        ("POST", "/api/v1/auth/invitations/accept") => {
+            json!({"token": "tg_inv_x", "name": "B", "password": "x"})
+        }
+        ("POST", "/api/v1/auth/sign-out" | "/api/v1/auth/verify-email") => json!({}),
+        ("POST", "/api/v1/auth/token") => json!({}),
+        ("POST", "/api/v1/auth/refresh") => json!({"refresh_token": "tg_ref_x"}),
         ("PATCH", _) | ("POST", "/api/v1/keys/{id}/rotate") => json!({}),
         (method, path) => {
             assert_eq!(

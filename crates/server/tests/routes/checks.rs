@@ -8,7 +8,7 @@ use tollgate_server::{Access, BodyClass, RouteSpec, routes};
 use tollgate_testkit::Answer;
 
 use crate::asked::{body, path};
-use crate::server::{HOST, Server, bearer};
+use crate::server::{HOST, Server, Session, bearer};
 
 /// Says what is wrong with an answer that must be this error, in the shape of its surface.
 fn not_the_error(answer: &Answer, path: &str, status: u16, code: &str) -> Option<String> {
@@ -116,7 +116,17 @@ impl Inspection {
                 let answer = self.send(&route, head);
                 let fault = match route.access {
                     Access::Public => (answer.status != 200).then(|| answer.text()),
-                    Access::Needs(_) => not_the_error(&answer, route.path, *status, code),
+                    // What they send is nothing that lets them in.
+                    Access::Stranger => {
+                        let is_refused = matches!(answer.status, 202 | 400 | 401 | 429);
+                        (!is_refused).then(|| answer.text())
+                    }
+                    Access::Person if *status == 401 => {
+                        not_the_error(&answer, route.path, 401, "not_signed_in")
+                    }
+                    Access::Person | Access::Needs(_) => {
+                        not_the_error(&answer, route.path, *status, code)
+                    }
                 };
                 self.note(
                     &format!("{who} at {} {}", route.method, route.path),
@@ -140,9 +150,18 @@ impl Inspection {
         {
             let head = bearer(&self.server.key(role.as_str()));
             for route in routes() {
+                if route.access == Access::Stranger {
+                    continue;
+                }
                 let answer = self.send(&route, &head);
                 let may = match route.access {
-                    Access::Public => true,
+                    Access::Public | Access::Stranger => true,
+                    // A key is nobody who could be signed in.
+                    Access::Person => {
+                        let fault = not_the_error(&answer, route.path, 401, "not_signed_in");
+                        self.note(&format!("a key at {}", route.path), &answer, fault);
+                        continue;
+                    }
                     Access::Needs(permission) => role.allows(permission),
                 };
                 let fault = if may {
@@ -151,6 +170,49 @@ impl Inspection {
                     not_the_error(&answer, route.path, 403, "permission_denied")
                 };
                 let what = format!("{} at {} {}", role.as_str(), route.method, route.path);
+                self.note(&what, &answer, fault);
+            }
+        }
+    }
+
+    /// A session does what its person may do, for our own pages alone, and nothing on OpenAI's surface.
+    fn sessions(&mut self, session: &Session) {
+        let both = format!("{}{}", session.head(), bearer(&self.server.owner));
+        let evil = format!(
+            "{}sec-fetch-site: cross-site\r\n{}",
+            session.cookie, session.csrf
+        );
+        let forged = format!("{}x-csrf-token: x\r\n", session.cookie);
+        for route in routes() {
+            let is_read = route.method == "GET";
+            let is_openai = route.path.starts_with("/v1/");
+            for (who, head) in [
+                ("a session alone", &session.cookie),
+                ("a session of another page", &evil),
+                ("a session with a wrong token", &forged),
+                ("a session and a key", &both),
+                ("a session", &session.head()),
+            ] {
+                let has_both = who.ends_with("key");
+                let is_ours = who == "a session";
+                let check =
+                    |answer: &Answer, status, code| not_the_error(answer, route.path, status, code);
+                let expected = match route.access {
+                    Access::Public | Access::Stranger => continue,
+                    Access::Needs(_) if is_openai && has_both => None,
+                    Access::Needs(_) if is_openai => Some((401, "invalid_api_key")),
+                    _ if has_both => Some((400, "conflicting_credentials")),
+                    _ if is_read || (is_ours && route.access != Access::Person) => None,
+                    // What people do with their own sessions is another test's.
+                    Access::Person if is_ours => continue,
+                    _ => Some((403, "cross_site_request")),
+                };
+                let answer = self.send(&route, head);
+                let fault = match expected {
+                    Some((status, code)) => check(&answer, status, code),
+                    None => matches!(answer.status, 400 | 401 | 403 | 500).then(|| answer.text()),
+                };
+                let what = format!("{who} at {} {}", route.method, route.path);
                 self.note(&what, &answer, fault);
             }
         }
@@ -217,17 +279,20 @@ impl Inspection {
     }
 
     /// A body is no larger than its route takes, and of the type that it takes.
-    fn bodies(&mut self) {
+    fn bodies(&mut self, session: &Session) {
+        let (key, session) = (bearer(&self.server.owner), session.head());
         let platform = bearer(&self.server.platform_key());
         for route in routes() {
+            let credential = match route.access {
+                Access::Needs(Permission::PlatformManage) => &platform,
+                Access::Needs(_) => &key,
+                Access::Person => &session,
+                Access::Public | Access::Stranger => "",
+            };
             let bytes_max = match route.body {
                 BodyClass::None => continue,
                 BodyClass::Admin => 256 << 10,
                 BodyClass::Inference => 1 << 20,
-            };
-            let credential = match route.access {
-                Access::Needs(Permission::PlatformManage) => platform.clone(),
-                _ => bearer(&self.server.owner),
             };
             let start = format!(
                 "{} {} HTTP/1.1\r\nhost: {HOST}\r\n{credential}",
@@ -345,8 +410,11 @@ fn t_routes_every_route_declares_what_it_needs() {
             seen.insert((method.clone(), *path)),
             "{method} {path} is there twice"
         );
-        let is_health = path.starts_with("/health");
-        assert_eq!(*access == Access::Public, is_health, "{method} {path}");
+        let is_public = path.starts_with("/health") || path.starts_with("/.well-known/");
+        assert_eq!(*access == Access::Public, is_public, "{method} {path}");
+        let is_for_people = path.starts_with("/api/v1/auth/");
+        let needs = matches!(access, Access::Stranger | Access::Person);
+        assert_eq!(needs, is_for_people, "{method} {path}");
         let expected = match (method.as_str(), path.starts_with("/v1/")) {
             ("GET" | "DELETE", _) => BodyClass::None,
             (_, true) => BodyClass::Inference,
@@ -407,11 +475,14 @@ fn t_routes_every_route_holds_what_it_declares() {
     inspection.process();
     inspection.strangers();
     inspection.roles();
+    let session = inspection.server.person();
+    inspection.sessions(&session);
     inspection.other_requests();
     inspection.spellings();
-    inspection.bodies();
+    inspection.bodies(&session);
     inspection.hosts();
     inspection.public_answers();
+    inspection.mass_assignment(&session);
     let Inspection {
         mut server,
         faults,

@@ -1,11 +1,30 @@
 //! What is in the database and is nobody's to set: no input takes a column that is none of its fields.
 
-use serde_json::json;
-use tollgate_server::{BodyClass, RouteSpec, routes};
+use std::collections::BTreeSet;
 
-use crate::asked::body;
-use crate::server::{Server, bearer};
+use serde_json::{Value, json};
+use tollgate_server::{Access, BodyClass, RouteSpec, routes};
+
+use crate::asked::{body, path};
+use crate::checks::Inspection;
+use crate::server::{Server, Session, bearer};
 use crate::world::{Whose, World};
+
+/// Columns that only the server sets, beside those whose names say how they are kept.
+const OWN: [&str; 12] = [
+    "id",
+    "org_id",
+    "public_id",
+    "mac",
+    "previous_mac",
+    "password_hash",
+    "totp",
+    "totp_last_step",
+    "recovery_macs",
+    "is_platform_admin",
+    "failed_sign_ins",
+    "created_by",
+];
 
 /// Words that are no columns, and would be more than a field if anything took them.
 const TRICKS: [&str; 8] = [
@@ -94,7 +113,7 @@ fn t_mass_no_input_takes_a_column_that_is_none_of_its_fields() {
     let owner = world.server.owner.clone();
     let (mut faults, mut asked) = (Vec::new(), 0);
     for route in routes() {
-        if !route.path.starts_with("/api/v1/") || route.body != BodyClass::Admin {
+        if !matches!(route.access, Access::Needs(_)) || route.body != BodyClass::Admin {
             continue;
         }
         let method = route.method.as_str();
@@ -135,4 +154,74 @@ fn t_mass_no_input_takes_a_column_that_is_none_of_its_fields() {
     }
     assert!(asked > 2_000, "{asked}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Those columns: a time, a length or an amount as it is kept is never a field of the API.
+fn kept_columns() -> BTreeSet<&'static str> {
+    let all = include_str!("../../../persistence/src/schema.rs")
+        .lines()
+        .filter_map(|line| line.split_once(" -> "))
+        .map(|(name, _)| name.trim());
+    let is_kept_so = |name: &&str| {
+        ["_us", "_nano_usd", "_s"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    };
+    let found: BTreeSet<_> = all.clone().filter(is_kept_so).collect();
+    assert!(
+        found.len() > 10,
+        "the schema is written otherwise: {found:?}"
+    );
+    for name in OWN {
+        assert!(
+            all.clone().any(|column| column == name),
+            "there is no column {name}"
+        );
+    }
+    found.into_iter().chain(OWN).collect()
+}
+
+impl Inspection {
+    /// What people sign in with takes no field that is not its own, whatever else is in the body, and
+    /// nothing has changed afterwards.
+    pub(crate) fn mass_assignment(&mut self, session: &Session) {
+        let (head, signed_in) = (bearer(&self.server.owner), session.head());
+        let seen = |this: &Self| {
+            ["/api/v1/organization", "/api/v1/keys?limit=200"]
+                .map(|path| this.server.send("GET", path, &head, None).text())
+        };
+        let before = seen(self);
+        let fields: Vec<&str> = kept_columns().into_iter().chain(TRICKS).collect();
+        for route in routes()
+            .iter()
+            .filter(|route| route.body == BodyClass::Admin)
+            .filter(|route| !matches!(route.access, Access::Needs(_)))
+        {
+            let own = match route.access {
+                Access::Person => signed_in.as_str(),
+                _ => "",
+            };
+            for field in &fields {
+                for value in [json!(1), json!("org_owner"), json!(true), Value::Null] {
+                    let mut body = body(route).unwrap();
+                    body[field] = value;
+                    let method = route.method.as_str();
+                    let answer = self.server.send(method, &path(route), own, Some(&body));
+                    let names = answer.json()["errors"].to_string();
+                    let is_refused = answer.status == 400 && names.contains(field);
+                    let fault =
+                        (!is_refused).then(|| format!("{} {}", answer.status, answer.text()));
+                    self.note(
+                        &format!("{field} in {method} {}", route.path),
+                        &answer,
+                        fault,
+                    );
+                }
+            }
+        }
+        if seen(self) != before {
+            self.faults
+                .push("a field that is none has changed something".to_owned());
+        }
+    }
 }

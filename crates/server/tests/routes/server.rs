@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tollgate_auth::KeyText;
 use tollgate_domain::{AuditEntry, OrgId};
 use tollgate_persistence::{Database, PoolOptions, open};
-use tollgate_server::{Failure, Options, Settings, serve};
+use tollgate_server::{Failure, Options, Settings, serve, setup_link};
 use tollgate_store::AuditSealer;
 use tollgate_testkit::{
     Answer, Connection, TestDatabase, TestPostgres, exchange, free_port, refusing_url, request,
@@ -42,6 +42,7 @@ pub(crate) struct Server {
     pub(crate) owner: String,
     /// The same data, for what tests add behind the server's back.
     pub(crate) database: Arc<dyn Database>,
+    settings: Settings,
     serving: Option<JoinHandle<Result<(), Failure>>>,
     postgres: Option<TestDatabase>,
     dir: TempDir,
@@ -92,13 +93,15 @@ impl Server {
             bootstrap_key: Some(key),
             ..Options::default()
         };
-        let serving = std::thread::spawn(move || serve(&settings, &options));
+        let own = settings.clone();
+        let serving = std::thread::spawn(move || serve(&own, &options));
         wait_until_ready(address, &serving);
         // The server's own hook keeps what a panic says to itself; a test's must be read.
         drop(std::panic::take_hook());
         Self {
             address,
             owner,
+            settings,
             database: open(url, &PoolOptions::default(), Arc::new(Unsealed)).unwrap(),
             serving: Some(serving),
             postgres,
@@ -184,6 +187,29 @@ impl Server {
         assert!(python.status().unwrap().success(), "{statement}");
     }
 
+    /// Lets the first person in, who owns the organization.
+    pub(crate) fn person(&self) -> Session {
+        let made = setup_link(&self.settings, true).unwrap();
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let body = json!({
+            "token": made["token"],
+            "email": "ann@example.com",
+            "name": "Ann",
+            "password": "several quite unusual words",
+        });
+        let answer = self.send("POST", "/api/v1/auth/setup", "", Some(&body));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let cookie = answer.header("set-cookie").unwrap();
+        let (cookie, _) = cookie.split_once(';').unwrap();
+        Session {
+            cookie: format!("cookie: {cookie}\r\n"),
+            csrf: format!(
+                "origin: http://{HOST}\r\nx-csrf-token: {}\r\n",
+                answer.json()["csrf_token"].as_str().unwrap()
+            ),
+        }
+    }
+
     /// Ends the server as an operator does, and returns whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
         let Some(serving) = self.serving.take() else {
@@ -200,6 +226,18 @@ impl Server {
             );
         }
         serving.join().is_ok_and(|done| done.is_ok())
+    }
+}
+
+/// Lines of the head of a browser's request.
+pub(crate) struct Session {
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
+}
+
+impl Session {
+    pub(crate) fn head(&self) -> String {
+        format!("{}{}", self.cookie, self.csrf)
     }
 }
 

@@ -11,9 +11,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a rule that does not hold panics")]
 
+pub mod accounts;
 mod answers;
 pub mod audit;
 pub mod fixtures;
+pub mod identities;
 pub mod invitations;
 pub mod keys;
 pub mod members;
@@ -25,6 +27,7 @@ pub mod reports;
 pub mod secrets;
 pub mod sessions;
 pub mod teams;
+pub mod tokens;
 pub mod upkeep;
 pub mod usage;
 pub mod users;
@@ -85,6 +88,20 @@ macro_rules! store_conformance {
                 sessions_that_ended_are_forgotten,
                 a_token_is_found_until_it_is_used_or_void,
                 a_token_works_once_for_its_purpose;
+            accounts:
+                the_first_person_gets_all_or_nothing,
+                the_first_person_joins_the_oldest_organization,
+                threads_that_set_up_let_one_in,
+                a_reset_leaves_no_session_and_no_other_letter;
+            tokens:
+                a_refresh_token_has_one_successor,
+                threads_that_exchange_a_token_get_one_successor,
+                a_session_is_found_by_its_id,
+                a_signing_key_is_of_one_generation,
+                threads_that_add_signing_keys_agree;
+            identities:
+                an_identity_is_of_one_user,
+                a_user_who_is_deleted_leaves_no_identity;
             audit:
                 every_change_has_its_entry_and_no_other,
                 chains_are_sealed_and_have_no_gaps,

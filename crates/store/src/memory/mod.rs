@@ -1,7 +1,9 @@
 //! A store that forgets everything when it is dropped.
 
+mod accounts;
 mod audit;
 mod audit_upkeep;
+mod identities;
 mod invitations;
 mod keys;
 mod leases;
@@ -10,6 +12,7 @@ mod repetition;
 mod secrets;
 mod sessions;
 mod teams;
+mod tokens;
 mod usage;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,8 +32,10 @@ use crate::audit_upkeep::AuditPruned;
 use crate::books::Books;
 use crate::check::check_audit;
 use crate::error::StoreError;
+use crate::identities::UserIdentity;
 use crate::memory::repetition::{BegunRequest, RequestName};
 use crate::secrets::SealedSecret;
+use crate::tokens::{RefreshToken, SealedSigningKey};
 
 /// Keeps everything in memory, without a bound: for tests and throw-away servers.
 #[derive(Debug)]
@@ -74,6 +79,9 @@ struct State {
     pruned: BTreeMap<Option<OrgId>, AuditPruned>,
     secrets: BTreeMap<String, SealedSecret>,
     requests: HashMap<RequestName, BegunRequest>,
+    refresh_tokens: HashMap<[u8; MAC_BYTES], RefreshToken>,
+    signing_keys: BTreeMap<u32, SealedSigningKey>,
+    identities: BTreeMap<(String, String), UserIdentity>,
     /// Who holds each, and until when.
     leases: BTreeMap<String, (String, Timestamp)>,
     events: BTreeMap<AttemptId, UsageEvent>,

@@ -132,6 +132,7 @@ impl UserStore for MemoryStore {
             let user = user.clone();
             state.members.retain(|(_, member), _| *member != id);
             state.team_members.retain(|(_, member), _| *member != id);
+            state.identities.retain(|_, one| one.user_id != id);
             state.end_sessions(id, None, at);
             Ok((Some(user), Change::Auth))
         })

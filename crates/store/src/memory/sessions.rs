@@ -54,6 +54,10 @@ impl SessionStore for MemoryStore {
         Ok(sessions.find(|one| one.token_mac == *mac).cloned())
     }
 
+    fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.state.lock().sessions.get(&id).cloned())
+    }
+
     fn list_sessions(
         &self,
         user: UserId,
@@ -119,7 +123,14 @@ impl SessionStore for MemoryStore {
             let end = one.revoked_at.unwrap_or(one.expires_at);
             end.min(one.expires_at) >= ended_before
         });
-        Ok(before - state.sessions.len())
+        let ended = before - state.sessions.len();
+        let State {
+            sessions,
+            refresh_tokens,
+            ..
+        } = &mut *state;
+        refresh_tokens.retain(|_, token| sessions.contains_key(&token.session_id));
+        Ok(ended)
     }
 }
 
@@ -209,6 +220,6 @@ impl OneTimeTokenStore for MemoryStore {
     }
 }
 
-fn is_open(token: &OneTimeToken, purpose: TokenPurpose, at: Timestamp) -> bool {
+pub(super) fn is_open(token: &OneTimeToken, purpose: TokenPurpose, at: Timestamp) -> bool {
     token.purpose == purpose && token.used_at.is_none() && at < token.expires_at
 }
