@@ -15,6 +15,7 @@ mod bad_requests;
 mod bounds;
 #[cfg(test)]
 mod browser;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod common;
