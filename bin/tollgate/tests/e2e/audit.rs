@@ -211,6 +211,12 @@ impl Stopped {
         let mut chains = chains.iter().map(|entry| &entry["chain"]);
         let organization = chains.find(|chain| **chain != "installation").unwrap();
         let organization = organization.as_str().unwrap().to_owned();
+        // The installation has a chain of its own, which is not what is counted here.
+        let of = |list: &Value| {
+            let parts = list.as_array().unwrap();
+            let part = parts.iter().find(|part| part["chain"] == *organization);
+            part.unwrap().clone()
+        };
         let entries = self.export(&["--org", &organization]);
         assert_eq!(entries.len(), 8, "{entries:?}");
         assert!(entries.iter().all(|entry| entry["chain"] == *organization));
@@ -232,9 +238,9 @@ impl Stopped {
             .gateway
             .run(&["audit", "prune", "--before", at, "--json"]);
         let said: Value = serde_json::from_slice(&pruned.stdout).unwrap();
-        assert_eq!(said["pruned"][0]["entries"], 5, "{said}");
+        assert_eq!(of(&said["pruned"])["entries"], 5, "{said}");
         let (report, is_whole) = self.verify(&[]);
-        assert!(is_whole && report["pruned"][0]["seq"] == 5, "{report}");
+        assert!(is_whole && of(&report["pruned"])["seq"] == 5, "{report}");
 
         // It goes on behind that, and the pruning itself is in the chain.
         self.gateway.restart();
