@@ -9,11 +9,11 @@ use tollgate_domain::{
 };
 use tollgate_store::{
     AccountStore, ApiKeyStore, AuditFilter, AuditHead, AuditPruned, AuditStore, AuditUpkeepStore,
-    BooksReport, FirstPerson, InvitationStore, KeyFilter, LeaseStore, MembershipStore, MemoryStore,
-    OneTimeTokenStore, OrganizationStore, RefreshToken, RefreshTokenStore, RewrappedTotp,
-    RoleStore, SealedSecret, SealedSigningKey, SecretStore, SessionStore, SigningKeyStore, Store,
-    StoreError, TeamStore, UsageQuery, UsageRow, UsageStore, UserIdentity, UserIdentityStore,
-    UserStore,
+    Begun, BooksReport, FirstPerson, InvitationStore, KeptAnswer, KeyFilter, LeaseStore,
+    MembershipStore, MemoryStore, NamedRequest, OneTimeTokenStore, OrganizationStore, RefreshToken,
+    RefreshTokenStore, RepetitionStore, RewrappedTotp, RoleStore, SealedSecret, SealedSigningKey,
+    SecretStore, SessionStore, SigningKeyStore, Store, StoreError, TeamStore, UsageQuery, UsageRow,
+    UsageStore, UserIdentity, UserIdentityStore, UserStore,
 };
 
 #[derive(Debug, Default)]
@@ -35,6 +35,24 @@ impl SwitchedStore {
 impl Store for SwitchedStore {
     fn ping(&self) -> Result<(), StoreError> {
         self.up()?.ping()
+    }
+}
+
+impl RepetitionStore for SwitchedStore {
+    fn begin_request(&self, request: &NamedRequest, now: Timestamp) -> Result<Begun, StoreError> {
+        self.up()?.begin_request(request, now)
+    }
+
+    fn finish_request(
+        &self,
+        request: &NamedRequest,
+        answer: &KeptAnswer,
+    ) -> Result<(), StoreError> {
+        self.up()?.finish_request(request, answer)
+    }
+
+    fn forget_request(&self, request: &NamedRequest) -> Result<(), StoreError> {
+        self.up()?.forget_request(request)
     }
 }
 
