@@ -4,7 +4,7 @@ use tollgate_control::{AccountError, IssuedTokens};
 use tollgate_domain::{Role, Timestamp};
 use tollgate_store::SigningKeyStore;
 
-use crate::desk::{ANN, Desk, NOW, visitor};
+use crate::desk::{ANN, BOB, Desk, NOW, visitor};
 
 const MINUTE: i64 = 60;
 
@@ -48,6 +48,7 @@ fn t_session_an_access_token_has_the_rights_of_the_moment_and_ends_with_its_sess
         found.unwrap().principal().unwrap().rights.org()
     };
     assert_eq!(rights(&desk), Role::OrgOwner.permissions());
+    desk.set_role(BOB, Role::OrgOwner);
     desk.set_role(ANN, Role::Viewer);
     assert_eq!(rights(&desk), Role::Viewer.permissions());
     assert!(!is_valid(

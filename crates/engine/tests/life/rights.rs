@@ -51,10 +51,22 @@ impl World {
         self.give(role);
     }
 
+    /// An organization keeps its last owner, so that one who is to lose that is not alone.
+    fn employ_other_owner(&self) {
+        let id = UserId::from_bytes([9; 16]);
+        let other = User { id, ..user() };
+        self.store.add_user(&other, &self.audit()).unwrap();
+        self.make(id, Role::OrgOwner);
+    }
+
     fn give(&self, role: Role) {
+        self.make(USER, role);
+    }
+
+    fn make(&self, user_id: UserId, role: Role) {
         let member = Membership {
             org_id: self.org,
-            user_id: USER,
+            user_id,
             role: role.into(),
             created_at: now(),
         };
@@ -98,6 +110,7 @@ impl World {
 #[tokio::test]
 async fn a_key_loses_what_its_owner_loses() {
     let world = world();
+    world.employ_other_owner();
     world.employ(Role::OrgOwner);
     let (key, _) = world.key_with(|key| {
         key.owner = Some(USER);
