@@ -94,6 +94,20 @@ mod tests {
     }
 
     #[test]
+    fn an_array_is_no_object() {
+        for body in [
+            "[]",
+            "[null]",
+            r#"["ci"]"#,
+            r#"[null,null,null,null,null,null]"#,
+        ] {
+            check(body, &[("", "invalid_type")]);
+            let found = problems::<OrganizationChange>(body);
+            assert_eq!(found, [(String::new(), "invalid_type")], "{body}");
+        }
+    }
+
+    #[test]
     fn a_key_needs_a_name_and_may_have_all_else() {
         let least = Valid::<NewApiKey>::from_json(br#"{"name":"ci"}"#)
             .unwrap()

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use garde::Validate;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use crate::error::{Problem, ValidationError};
 
@@ -35,14 +35,14 @@ impl<T: Validate<Context = ()>> Valid<T> {
 }
 
 impl<T: DeserializeOwned + Validate<Context = ()>> Valid<T> {
-    /// Reads a value from JSON and checks it against its rules. Keys that are there twice are refused;
-    /// keys that are not known are if the type says so (`deny_unknown_fields`).
+    /// Reads a value from a JSON object and checks it against its rules. Keys that are there twice are
+    /// refused; keys that are not known are if the type says so (`deny_unknown_fields`).
     ///
     /// # Errors
     /// When the text is not JSON, not of this type, or breaks a rule.
     pub fn from_json(body: &[u8]) -> Result<Self, ValidationError> {
         let json = &mut serde_json::Deserializer::from_slice(body);
-        let read = serde_path_to_error::deserialize(&mut *json);
+        let read = serde_path_to_error::deserialize(ByName(&mut *json));
         let value = read.map_err(|error| {
             let path = error.path().to_string();
             ValidationError::one(unreadable(&path, error.inner()))
@@ -65,6 +65,23 @@ impl<T> Deref for Valid<T> {
 
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+/// Reads a struct by the names of its fields alone: serde would take an array for one, too, in the order
+/// of its fields.
+struct ByName<D>(D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for ByName<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
