@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
@@ -18,6 +20,8 @@ use crate::manifest::{
 const MANIFEST: &str = "manifest.json";
 /// What is copied at once.
 const COPY_BYTES: usize = 256 << 10;
+/// How long a database that was let go of may take to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where what is restored goes, and what is backed up comes from.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +120,9 @@ pub fn restore(
     let mut made = Made::default();
     make_dir(to.journal)?;
     make_dir(parent(to.database))?;
-    let database = to.database.with_added_extension("restoring");
+    // A name of this process's own: one that was refused may leave a connection that comes too late.
+    let own = format!("restoring-{}", std::process::id());
+    let database = to.database.with_added_extension(own);
     for file in &manifest.files {
         let target = match segment_name(&file.path) {
             Some(name) => to.journal.join(name),
@@ -134,7 +140,7 @@ pub fn restore(
     let logs = ["-wal", "-shm"].map(|end| with_end(&database, end));
     made.0.extend(logs.clone());
     prepare(&database)?;
-    if fs::metadata(&logs[0]).is_ok_and(|log| log.len() > 0) {
+    if !is_written_through(&logs[0]) {
         return Err(UpkeepError::Backup(
             "another process has the database open".to_owned(),
         ));
@@ -161,9 +167,23 @@ impl Drop for Made {
 }
 
 /// What runs here already must not be mixed with what is restored, nor a backup be restored twice.
+/// Waits until the log of a database has nothing that is not in the database. A pool lets go of its
+/// connections when its own threads come to it, and the last of them writes the log through.
+fn is_written_through(log: &Path) -> bool {
+    let is_empty = || !fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    let end = Instant::now() + CLOSE_TIMEOUT;
+    while !is_empty() {
+        if Instant::now() > end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
 fn check_empty(to: BackupPlace<'_>) -> Result<(), UpkeepError> {
     let mut taken = vec![to.database.to_owned()];
-    taken.extend(["-wal", "-shm", ".restoring"].map(|end| with_end(to.database, end)));
+    taken.extend(["-wal", "-shm"].map(|end| with_end(to.database, end)));
     let in_use = taken.into_iter().find(|path| path.exists());
     let dirs = [Some(to.journal), to.fallback];
     let mut journals = dirs.into_iter().flatten().filter(|dir| {

@@ -125,7 +125,8 @@ fn a_backup_is_restored_once_whole_and_with_its_own_master_key() {
     let mut changed = whole.clone();
     *changed.last_mut().unwrap() ^= 1;
     fs::write(&database, changed).unwrap();
-    assert!(refused(&gateway, "backup").contains("not what was backed up"));
+    let said = refused(&gateway, "backup");
+    assert!(said.contains("not what was backed up"), "{said}");
     assert!(nothing(&dir));
     fs::write(&database, whole).unwrap();
     let output = gateway.run(&["restore", "--from", "backup"]);
